@@ -1,0 +1,35 @@
+# Everything runs in .venv, which the first target that needs it sets up: Python 3.11 or newer is all it takes.
+PYTHON ?= python3
+JOBS ?= 2
+BIN := .venv/bin
+STAMP := .venv/.installed
+export PYBAMM_DISABLE_TELEMETRY := true
+
+.PHONY: validate test check calibrate clean
+
+validate: $(STAMP)
+	$(BIN)/interphase-sim validate
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -n $(JOBS)
+
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+calibrate: $(STAMP)
+	$(BIN)/interphase-sim calibrate
+
+# Constraints do not reach isolated builds, so the build tools go in first.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	test -x $(BIN)/pip || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -c constraints.txt hatchling editables
+	$(BIN)/python -m pip install --no-build-isolation -c constraints.txt -e ".[dev]"
+	touch $@
+
+clean:
+	rm -rf build dist validation/output .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find interphase_sim tests -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,42 @@
+"""Capacity fade of NCM | Li6PS5Cl | LTO solid-state cells from the interphase that causes it.
+
+The names below are the public face; each is imported when first used, so that `import interphase_sim` costs nothing.
+"""
+
+import importlib
+import os
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from interphase_sim import plot
+    from interphase_sim.errors import InputError
+    from interphase_sim.results import read as load_result
+    from interphase_sim.scenario import load_scenario
+    from interphase_sim.simulation import simulate
+
+__version__ = "0.1.0"
+__all__ = ["InputError", "__version__", "load_result", "load_scenario", "plot", "simulate"]
+
+# PyBaMM reads this when it is imported.
+os.environ.setdefault("PYBAMM_DISABLE_TELEMETRY", "true")
+
+_HOMES = {
+    "InputError": ("errors", "InputError"),
+    "load_result": ("results", "read"),
+    "load_scenario": ("scenario", "load_scenario"),
+    "simulate": ("simulation", "simulate"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from the module that defines it."""
+    if name == "plot":
+        return importlib.import_module("interphase_sim.plot")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'interphase_sim' has no attribute {name!r}")
+    module, attribute = _HOMES[name]
+    return getattr(importlib.import_module(f"interphase_sim.{module}"), attribute)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
