@@ -1,6 +1,6 @@
 """Capacity fade of NCM | Li6PS5Cl | LTO solid-state cells from the interphase that causes it.
 
-The names below are the public face; each is imported when first used, so that `import interphase_sim` costs nothing.
+The names below are the public face, each imported when first used, so that importing the package is instant.
 """
 
 import importlib
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from interphase_sim import plot
     from interphase_sim.errors import InputError
-    from interphase_sim.results import read as load_result
+    from interphase_sim.results import load_result
     from interphase_sim.scenario import load_scenario
     from interphase_sim.simulation import simulate
 
@@ -22,7 +22,7 @@ os.environ.setdefault("PYBAMM_DISABLE_TELEMETRY", "true")
 
 _HOMES = {
     "InputError": ("errors", "InputError"),
-    "load_result": ("results", "read"),
+    "load_result": ("results", "load_result"),
     "load_scenario": ("scenario", "load_scenario"),
     "simulate": ("simulation", "simulate"),
 }

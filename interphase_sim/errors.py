@@ -1,4 +1,4 @@
-"""The two failures a user can meet; each carries the sentence to print and the exit code of the command line."""
+"""The two failures a user can meet; each carries the sentence to print and the exit code of the command."""
 
 
 class InputError(ValueError):

@@ -1,0 +1,407 @@
+"""The command line: parse, call, print.
+
+Everything heavy is imported inside the commands, so that `--help` is instant. Under `--json` stdout holds the
+JSON object only; progress goes to stderr, and only to a terminal.
+"""
+
+import contextlib
+import json
+import logging
+import re
+import shlex
+import sys
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from interphase_sim import __version__
+from interphase_sim.errors import InputError, SolverFailure
+
+Progress = Callable[[int, int, str], None]
+
+CHECKPOINT = "checkpoint.npz"
+_CRITERIA_NOT_MET = 1
+_INTERRUPTED = 130
+_HINT = f"{__name__}.hint"
+_FILE_NAME = re.compile(r"\w[\w.-]*")
+
+
+class _Commands(click.Group):
+    """The one error boundary: every failure becomes its sentence on stderr and its exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (InputError, SolverFailure) as error:
+            for line in str(error).splitlines():
+                click.echo(f"Error: {line}", err=True)
+            ctx.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.echo(f"Interrupted. {ctx.meta.get(_HINT, 'Nothing was stored.')}", err=True)
+            ctx.exit(_INTERRUPTED)
+
+
+def main() -> None:
+    """Entry point of the command `interphase-sim`."""
+    cli(prog_name="interphase-sim")
+
+
+_folder = click.Path(path_type=Path)
+_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout, nothing else.")
+_verbose = click.option("--verbose", is_flag=True, help="Say on stderr what is being done.")
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="interphase-sim")
+def cli() -> None:
+    """Simulate how the interphase makes a coated or bare NCM solid-state cell fade.
+
+    \b
+    Examples:
+      interphase-sim run coated          one scenario, 200 cycles
+      interphase-sim validate            both cells against the measured points
+      interphase-sim new mine            a commented scenario to change
+
+    \b
+    Exit codes: 0 success (end of life included), 1 criteria not met,
+    2 bad input, 3 solver failure, 130 interrupted.
+    """
+
+
+@cli.command()
+@click.argument("scenario")
+@click.option(
+    "-o", "directory", type=_folder, metavar="DIR", help="Where to store  [results/<scenario name>]."
+)
+@click.option("--force", is_flag=True, help="Replace the result that DIR holds.")
+@click.option("--resume", is_flag=True, help="Continue from the last checkpoint in DIR.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change one value; repeatable.")
+@_json
+@_verbose
+@click.pass_context
+def run(
+    ctx: click.Context,
+    scenario: str,
+    directory: Path | None,
+    force: bool,
+    resume: bool,
+    settings: tuple[str, ...],
+    as_json: bool,
+    verbose: bool,
+) -> None:
+    """Simulate SCENARIO, a file or a shipped name.
+
+    Writes result.nc, cycles.csv and scenario.toml (with every value resolved) to DIR.
+
+    \b
+    Examples:
+      interphase-sim run coated
+      interphase-sim run mine.toml -o results/thin --set "coating.thickness=5 nm"
+      interphase-sim run bare --set protocol.cycles=20 --json
+      interphase-sim run coated --resume
+    """
+    from interphase_sim.scenario import load_scenario
+
+    _listen(verbose)
+    changes = dict(_setting(text) for text in settings)
+    chosen = load_scenario(scenario).replace(changes) if changes else load_scenario(scenario)
+    folder = directory or Path("results") / _plain_name(chosen.name)
+    _prepare(folder, force=force, resume=resume)
+    ctx.meta[_HINT] = _how_to_resume(scenario, folder, settings)
+    with _only_json(as_json), _progress() as progress:
+        from interphase_sim import results
+        from interphase_sim.simulation import simulate
+
+        ds = simulate(chosen, directory=folder, resume=resume, progress=progress)
+        results.write(ds, folder / results.FILE_NAME)
+    _write(folder / "cycles.csv", results.cycles_table(ds))
+    _write(folder / "scenario.toml", chosen.to_toml())
+    _print_result(ds, folder, as_json)
+    if str(ds.attrs["status"]).startswith("solver failure"):
+        raise SolverFailure(f"{ds.attrs['status']} (the cycles before it are in {folder})")
+
+
+@cli.command()
+@click.option(
+    "-o", "directory", type=_folder, metavar="DIR", default=Path("validation/output"), show_default=True
+)
+@click.option(
+    "--from", "stored", type=_folder, metavar="DIR", help="Judge the results in DIR, simulate nothing."
+)
+@_json
+@_verbose
+@click.pass_context
+def validate(ctx: click.Context, directory: Path, stored: Path | None, as_json: bool, verbose: bool) -> None:
+    """Judge both cells against the measured data.
+
+    Simulates the shipped scenarios, prints one table, draws the figures and writes report.json to DIR.
+    Exits with 1 if a criterion is not met.
+
+    \b
+    Examples:
+      interphase-sim validate
+      interphase-sim validate --from validation/output --json
+    """
+    _listen(verbose)
+    _need_folder(directory)
+    if stored is not None and not stored.is_dir():
+        raise InputError(f"{stored}: no such folder of stored results")
+    with _only_json(as_json), _progress() as progress:
+        from interphase_sim import validate as validation
+
+        report = validation.run(directory, stored, progress)
+    if as_json:
+        _print_json(report)
+    else:
+        validation.print_table(report)
+    ctx.exit(0 if report["passes"] else _CRITERIA_NOT_MET)
+
+
+@cli.command()
+@click.option(
+    "--data",
+    type=click.Choice(["all", "bare"]),
+    default="all",
+    show_default=True,
+    help="Measured data to fit: all, or those of the bare cell only.",
+)
+@click.option("--check", is_flag=True, help="Restart from random draws; the shipped cost must be reached.")
+@click.option("--variants", is_flag=True, help="Compare the loss channels, and an empirical fade law.")
+@click.option(
+    "-o", "directory", type=_folder, metavar="DIR", default=Path("results/calibration"), show_default=True
+)
+@click.option("--resume", is_flag=True, help="Continue an interrupted calibration in DIR.")
+@_verbose
+@click.pass_context
+def calibrate(
+    ctx: click.Context,
+    data: str,
+    check: bool,
+    variants: bool,
+    directory: Path,
+    resume: bool,
+    verbose: bool,
+) -> None:
+    """Fit the kinetics, as the shipped ones were.
+
+    Takes up to 30 minutes on two cores.
+
+    \b
+    Examples:
+      interphase-sim calibrate
+      interphase-sim calibrate --data bare
+      interphase-sim calibrate --check
+      interphase-sim calibrate --variants --resume
+    """
+    _listen(verbose)
+    _need_folder(directory)
+    ctx.meta[_HINT] = "Run the same command with --resume to continue."
+    with _progress() as progress:
+        from interphase_sim import calibration
+
+        code = calibration.main(
+            data=data, check=check, variants=variants, directory=directory, resume=resume, progress=progress
+        )
+    ctx.exit(code)
+
+
+@cli.command()
+@click.argument("stored", nargs=-1, required=True, type=_folder, metavar="DIR...")
+@click.option(
+    "-o", "output", type=_folder, metavar="FILE", help="Fade curves only, to FILE (.png, .pdf, .svg)."
+)
+def plot(stored: tuple[Path, ...], output: Path | None) -> None:
+    """Draw the stored results of one or several runs.
+
+    Without -o all figures are drawn into the first DIR.
+
+    \b
+    Examples:
+      interphase-sim plot results/coated
+      interphase-sim plot results/bare results/coated -o fade.pdf
+    """
+    from interphase_sim import plot as figures
+    from interphase_sim.results import load_result
+
+    loaded = [load_result(path) for path in stored]
+    if output is None:
+        first = stored[0] if stored[0].is_dir() else stored[0].parent
+        written = figures.save_all(loaded, first)
+    else:
+        written = [_save(figures.fade(loaded), output)]
+    for path in written:
+        click.echo(path)
+
+
+@cli.command()
+@click.argument("subject", required=False, metavar="[SCENARIO|DIR|materials]")
+@_json
+def info(subject: str | None, as_json: bool) -> None:
+    """Describe a scenario, result or installation.
+
+    \b
+    Examples:
+      interphase-sim info                   versions, shipped scenarios and coatings
+      interphase-sim info coated            its parameters by kind
+      interphase-sim info results/coated    status and main numbers
+      interphase-sim info materials         the coatings table
+    """
+    from interphase_sim import info as tell
+
+    if subject is None:
+        _print_facts(tell.installation(), as_json)
+    elif subject == "materials":
+        _print_rows({"rows": tell.materials()}, as_json)
+    elif Path(subject).is_dir() or subject.endswith(".nc"):
+        from interphase_sim.results import load_result
+
+        _print_result(load_result(subject), Path(subject), as_json)
+    else:
+        from interphase_sim.scenario import load_scenario
+
+        chosen = load_scenario(subject)
+        _print_rows({"name": chosen.name, "rows": tell.parameters(chosen)}, as_json)
+
+
+@cli.command()
+@click.argument("name")
+def new(name: str) -> None:
+    """Write NAME.toml, a commented scenario of your own.
+
+    \b
+    Example:
+      interphase-sim new mine
+      interphase-sim run mine.toml --set coating.coverage=0.8
+    """
+    from interphase_sim.scenario import template
+
+    plain = _plain_name(name.removesuffix(".toml"))
+    path = Path(f"{plain}.toml")
+    _write(path, template(plain), mode="x")
+    click.echo(f"Wrote {path}. Try: interphase-sim run {path}")
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """`coating.coverage=0.8` as key and value; the value is TOML if it reads as TOML, else text."""
+    key, equals, value = (part.strip() for part in text.partition("="))
+    if not key or not equals or not value:
+        raise InputError(f"--set {text!r}: expected KEY=VALUE such as coating.coverage=0.8")
+    try:
+        return key, tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key, value
+
+
+def _plain_name(name: str) -> str:
+    if not _FILE_NAME.fullmatch(name):
+        raise InputError(f"{name!r} cannot name a file: letters, digits, '.', '-' and '_' only")
+    return name
+
+
+def _prepare(folder: Path, *, force: bool, resume: bool) -> None:
+    """Make sure that a run may write to the folder; what is there stays untouched."""
+    if force and resume:
+        raise InputError("--force starts again and --resume continues: give one of them")
+    _need_folder(folder)
+    if force or not any(folder.iterdir()):
+        return
+    if not resume:
+        raise InputError(f"{folder}: is not empty; --force replaces what it holds, --resume continues it")
+    if not (folder / CHECKPOINT).exists():
+        raise InputError(f"{folder}: holds no {CHECKPOINT} to resume from; --force starts again")
+
+
+def _need_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise InputError(f"{folder}: is a file or lies in one, expected a folder") from None
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be created ({error.strerror})") from error
+
+
+def _write(path: Path, text: str, mode: str = "w") -> None:
+    try:
+        with path.open(mode, encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise InputError(f"{path}: exists already, choose another name") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def _how_to_resume(scenario: str, folder: Path, settings: tuple[str, ...]) -> str:
+    changes = [word for setting in settings for word in ("--set", setting)]
+    command = ["interphase-sim", "run", scenario, "-o", str(folder), *changes, "--resume"]
+    return f"Continue with: {shlex.join(command)}"
+
+
+def _listen(verbose: bool) -> None:
+    if verbose:
+        logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s", stream=sys.stderr)
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Progress | None]:
+    """A progress bar on stderr; None where nobody watches."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+    with Bar(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("starting", total=None)
+        yield lambda done, total, text: bar.update(task, completed=done, total=total, description=text)
+
+
+@contextlib.contextmanager
+def _only_json(as_json: bool) -> Iterator[None]:
+    """Under --json, send to stderr what anybody else prints."""
+    with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
+        yield
+
+
+def _save(axes: Any, path: Path) -> Path:
+    try:
+        axes.get_figure(root=True).savefig(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be drawn ({error})") from error
+    return path
+
+
+def _print_json(content: dict[str, Any]) -> None:
+    click.echo(json.dumps(content, indent=2, allow_nan=False))
+
+
+def _print_facts(facts: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        _print_json(facts)
+        return
+    for name, value in facts.items():
+        click.echo(f"{name}: {', '.join(value) if isinstance(value, list) else value}")
+
+
+def _print_rows(content: dict[str, Any], as_json: bool) -> None:
+    from interphase_sim.info import SCHEMA_VERSION, text_table
+
+    if as_json:
+        _print_json({"schema_version": SCHEMA_VERSION} | content)
+    else:
+        click.echo(text_table(content["rows"]))
+
+
+def _print_result(ds: Any, folder: Path, as_json: bool) -> None:
+    from interphase_sim import info as tell
+
+    numbers = tell.numbers(ds) | {"directory": str(folder)}
+    if as_json:
+        _print_json(numbers)
+        return
+    click.echo(f"{numbers['name']}: {numbers['status']}, {numbers['cycles']} cycles, stored in {folder}")
+    click.echo(tell.text_table(numbers["rows"]))
+    for warning in json.loads(ds.attrs["warnings"]):
+        click.echo(f"Warning: {warning}", err=True)

@@ -1,0 +1,121 @@
+"""What `run` and `info` tell about a result, a scenario, the materials and the installation."""
+
+import math
+import platform
+from collections.abc import Iterable, Iterator
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from interphase_sim.resources import shipped
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from interphase_sim.scenario import Scenario
+
+Row = dict[str, Any]
+
+SCHEMA_VERSION = 1
+KINDS = ("measured", "literature", "assumed", "fitted", "gauge")
+SHOWN_CYCLES = (1, 50, 200)
+
+
+def numbers(ds: "xr.Dataset") -> Row:
+    """Status and main numbers of a result; what is not available is None."""
+    done = int(ds["cycle"].values[-1])
+    shown = sorted({n for n in SHOWN_CYCLES if n <= done} | {done})
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "name": ds.attrs["name"],
+        "status": ds.attrs["status"],
+        "cycles": done,
+        "rows": [_cycle_row(ds, n) for n in shown],
+    }
+
+
+def _cycle_row(ds: "xr.Dataset", cycle: int) -> Row:
+    at = ds.sel(cycle=cycle)
+    return {
+        "cycle": cycle,
+        "charge_capacity_mAh_g": _number(at["charge_capacity"]),
+        "discharge_capacity_mAh_g": _number(at["discharge_capacity"]),
+        "coulombic_efficiency_percent": _number(at["coulombic_efficiency"]),
+        "film_resistance_geometric_ohm_cm2": _number(at["film_resistance_geometric"]),
+        "layer_thickness_nm": _number(1e9 * at["layer_thickness"]),
+    }
+
+
+def _number(value: Any) -> float | None:
+    number = float(value)
+    return number if math.isfinite(number) else None
+
+
+def parameters(scenario: "Scenario") -> list[Row]:
+    """Every physical parameter of a scenario with its provenance, grouped by kind."""
+    return sorted(_parameters(scenario, ""), key=lambda row: KINDS.index(row["kind"]))
+
+
+def _parameters(node: Any, path: str) -> Iterator[Row]:
+    """Walk the schema down to its parameters; names, switches and counts carry no provenance and are left out."""
+    if hasattr(node, "kind") and hasattr(node, "source"):
+        yield {"parameter": path, **_provenance(node)}
+    elif hasattr(type(node), "model_fields"):
+        for name, value in node:
+            yield from _parameters(value, f"{path}.{name}".removeprefix("."))
+    elif isinstance(node, tuple | list):
+        for i, value in enumerate(node):
+            yield from _parameters(value, f"{path}[{i}]")
+
+
+def _provenance(parameter: Any) -> Row:
+    """Kind, SI value, range and source; a mixture shows its parts and has no range."""
+    value = parameter.si if hasattr(parameter, "si") else ":".join(f"{part:g}" for part in parameter)
+    shown = ("unit", "low", "high", "uncertainty")
+    row = {name: getattr(parameter, name, None) for name in shown}
+    return {"kind": parameter.kind, "value": value, **row, "source": parameter.source}
+
+
+def materials() -> list[Row]:
+    """Every quantity of the coatings table."""
+    from interphase_sim import materials as tables
+
+    return [{"table": "coatings", "name": name} for name in tables.names("coatings")]
+
+
+def installation() -> Row:
+    """Versions, and what ships with the package."""
+    from interphase_sim import __version__
+    from interphase_sim import materials as tables
+
+    folder = shipped("scenarios")
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "interphase_sim": __version__,
+        "pybamm": version("pybamm"),
+        "python": platform.python_version(),
+        "scenarios_in": str(folder),
+        "scenarios": list(scenario_names()),
+        "coatings": list(tables.names("coatings")),
+    }
+
+
+def scenario_names() -> list[str]:
+    """Names of the shipped scenarios: the files that say so themselves, not the parts they share."""
+    files = sorted(shipped("scenarios").glob("*.toml"))
+    return [file.stem for file in files if "schema_version" in file.read_text(encoding="utf-8")]
+
+
+def text_table(rows: Iterable[Row]) -> str:
+    """Rows as aligned columns; numbers with five digits, a dash for what is not available."""
+    rows = list(rows)
+    lines = [list(rows[0]), *([_cell(value) for value in row.values()] for row in rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    return "\n".join(
+        "  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in lines
+    )
+
+
+def _cell(value: Any) -> str:
+    if value is None or value == "":
+        return "-"
+    return f"{value:.5g}" if isinstance(value, float) else str(value)
