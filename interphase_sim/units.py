@@ -82,18 +82,18 @@ def parse(text: object, dimension: str, *, difference: bool = False) -> float:
         return _parse_rate(text)
     expected = _expected(dimension)
     if isinstance(text, bool) or not isinstance(text, str | int | float):
-        raise InputError(f"{_short(text)} is not a quantity, {expected}")
+        raise InputError(f"{shown(text)} is not a quantity, {expected}")
     match = _QUANTITY.fullmatch(str(text))
     if match is None:
-        raise InputError(f"{_short(text)} does not start with a number, {expected}")
+        raise InputError(f"{shown(text)} does not start with a number, {expected}")
     number, unit = match.groups()
     if not unit:
-        raise InputError(f"{_short(text)} has no unit, {expected}")
+        raise InputError(f"{shown(text)} has no unit, {expected}")
     if not math.isfinite(float(number)):
-        raise InputError(f"{_short(text)} is too large, {expected}")
+        raise InputError(f"{shown(text)} is too large, {expected}")
     value = _to_si(number, _ascii_unit(unit), dimension, difference)
     if value is None or not math.isfinite(value):
-        raise InputError(f"{_short(text)} {_why_not(unit, dimension)}, {expected}")
+        raise InputError(f"{shown(text)} {_why_not(unit, dimension)}, {expected}")
     return value
 
 
@@ -160,10 +160,10 @@ def _parse_rate(text: object) -> float:
     """C-rate as a multiple of 1C: "C/5" is 0.2."""
     match = _RATE.fullmatch(text) if isinstance(text, str) else None
     if match is None or match[1] == ".":
-        raise InputError(f'{_short(text)} is not a C-rate, expected one such as "C/5" or "0.2 C"')
+        raise InputError(f'{shown(text)} is not a C-rate, expected one such as "C/5" or "0.2 C"')
     numerator, denominator = float(match[1] or 1), float(match[2] or 1)
     if numerator <= 0 or denominator <= 0:
-        raise InputError(f"{_short(text)} must be positive")
+        raise InputError(f"{shown(text)} must be positive")
     return numerator / denominator
 
 
@@ -171,7 +171,7 @@ def _why_not(unit: str, dimension: str) -> str:
     plain = _ascii_unit(unit)
     if plain in _listed_units() or _pint_unit(plain) is not None:
         return f"is not {_article(dimension)}"
-    return f"has the unknown unit {_short(unit)}"
+    return f"has the unknown unit {shown(unit)}"
 
 
 def _listed_units() -> list[str]:
@@ -192,7 +192,7 @@ def _article(dimension: str) -> str:
     return f"an {dimension}" if dimension[0] in "aeiou" else f"a {dimension}"
 
 
-def _short(value: object) -> str:
+def shown(value: object) -> str:
     """How a refused value is shown: quoted, escaped, and cut when long."""
     text = str(value).lower() if isinstance(value, bool) else str(value)
     return repr(text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "...")

@@ -1,0 +1,40 @@
+"""Scenarios: what a run is made of, read strictly from TOML into frozen SI values."""
+
+from interphase_sim.scenario.fields import KINDS, Parameter, Ratio
+from interphase_sim.scenario.files import scenario_names
+from interphase_sim.scenario.schema import Scenario, load_scenario
+from interphase_sim.scenario.sections import (
+    Cell,
+    Coating,
+    ConstantCurrent,
+    ConstantVoltage,
+    Kinetics,
+    Numerics,
+    Protocol,
+    Rest,
+    Step,
+    halves,
+)
+from interphase_sim.scenario.template import template
+from interphase_sim.scenario.writer import to_toml
+
+__all__ = [
+    "KINDS",
+    "Cell",
+    "Coating",
+    "ConstantCurrent",
+    "ConstantVoltage",
+    "Kinetics",
+    "Numerics",
+    "Parameter",
+    "Protocol",
+    "Ratio",
+    "Rest",
+    "Scenario",
+    "Step",
+    "halves",
+    "load_scenario",
+    "scenario_names",
+    "template",
+    "to_toml",
+]

@@ -1,0 +1,253 @@
+"""The values of a scenario: a number in SI with its kind and source, and how one is read from a file."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+from interphase_sim import units
+from interphase_sim.errors import InputError
+
+Kind = Literal["measured", "literature", "fitted", "assumed", "gauge"]
+KINDS: tuple[str, ...] = get_args(Kind)
+_KEYS = ("value", "kind", "source", "low", "high", "uncertainty")
+_PLAIN_SOURCE = "this scenario file"
+_FRACTION_SUM = 1e-3  # mass fractions are written with three digits at most
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One physical value in SI, with where it comes from; `float(parameter)` is its SI value.
+
+    `uncertainty`, `low` and `high` are SI too, or None when not stated. `given` holds the value and its bounds
+    as they were written and takes no part in comparisons.
+    """
+
+    si: float
+    unit: str = ""
+    kind: str = "assumed"
+    source: str = _PLAIN_SOURCE
+    low: float | None = None
+    high: float | None = None
+    uncertainty: float | None = None
+    given: tuple[tuple[str, str | int | float], ...] = field(default=(), compare=False, repr=False)
+
+    def __float__(self) -> float:
+        return self.si
+
+    def as_written(self) -> dict[str, Any]:
+        """The inline table that reads back as this parameter."""
+        table = {"value": self.si, **dict(self.given)}
+        return {**table, "kind": self.kind, "source": self.source}
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """Parts of a mixture by mass, in a fixed order, with where they come from; iterates over its parts."""
+
+    parts: tuple[float, ...]
+    kind: str = "assumed"
+    source: str = _PLAIN_SOURCE
+
+    def __iter__(self) -> Iterator[float]:
+        return iter(self.parts)
+
+    @property
+    def fractions(self) -> tuple[float, ...]:
+        """The parts divided by their sum."""
+        return tuple(part / sum(self.parts) for part in self.parts)
+
+    def as_written(self) -> dict[str, Any]:
+        """The inline table that reads back as this ratio."""
+        return {"value": list(self.parts), "kind": self.kind, "source": self.source}
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What a value must satisfy, and the words for it."""
+
+    words: str
+    holds: Callable[[float], bool]
+
+
+ANY = Bound("", lambda x: True)
+POSITIVE = Bound("must be positive", lambda x: x > 0)
+NON_NEGATIVE = Bound("must not be negative", lambda x: x >= 0)
+AT_LEAST_ONE = Bound("must be at least 1", lambda x: x >= 1)
+FRACTION = Bound("must lie between 0 and 1", lambda x: 0 <= x <= 1)
+SHARE = Bound("must lie in (0, 1]", lambda x: 0 < x <= 1)
+BELOW_ONE = Bound("must lie in [0, 1)", lambda x: 0 <= x < 1)
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """Annotation of a field: its dimension ("number" when it has none) and its bound; reads it as a `Parameter`."""
+
+    dimension: str
+    bound: Bound = POSITIVE
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self.read)
+
+    def read(self, raw: object) -> Parameter:
+        """`"15 nm"`, or a table with value, kind, source, low, high and uncertainty, as a `Parameter`."""
+        if isinstance(raw, Parameter):
+            return raw
+        table, kind, source, problems = _provenance(raw)
+        numbers: dict[str, float] = {}
+        for key in ("value", "low", "high", "uncertainty"):
+            if key in table:
+                self._collect(key, table[key], numbers, problems)
+        if numbers.get("low", -math.inf) > numbers.get("high", math.inf):
+            problems.append("low lies above high")
+        if problems:
+            raise InputError("\n".join(problems))
+        given = tuple((key, table[key]) for key in numbers)
+        si = numbers.pop("value")
+        return Parameter(si, self.unit(table["value"]), kind, source, given=given, **numbers)
+
+    def _collect(self, key: str, raw: object, numbers: dict[str, float], problems: list[str]) -> None:
+        bound = {"value": self.bound, "uncertainty": NON_NEGATIVE}.get(key, ANY)
+        prefix = "" if key == "value" else f"{key}: "
+        try:
+            number = self.number(raw, difference=key == "uncertainty")
+        except InputError as error:
+            problems.append(f"{prefix}{error}")
+            return
+        numbers[key] = number
+        if not bound.holds(number):
+            problems.append(f"{prefix}{units.shown(raw)} {bound.words}")
+
+    def number(self, raw: object, *, difference: bool = False) -> float:
+        """SI value of one entry of the table."""
+        if self.dimension == "number":
+            return _bare_number(raw)
+        return units.parse(raw, self.dimension, difference=difference)
+
+    def unit(self, raw: object) -> str:
+        """SI unit of a value written like `raw`."""
+        return units.si_unit(self.dimension)
+
+    def written(self, si: float) -> str | float:
+        """How an SI value is written so that it reads back exactly."""
+        unit = self.unit(si)
+        return f"{si!r} {unit}" if unit else si
+
+
+@dataclass(frozen=True)
+class RateOrCurrent(Quantity):
+    """A small current given as a C-rate ("C/20", unit "C") or as a current ("20 uA", unit "A")."""
+
+    dimension: str = "rate"
+
+    def number(self, raw: object, *, difference: bool = False) -> float:
+        return units.parse(raw, self._dimension_of(raw), difference=difference)
+
+    def unit(self, raw: object) -> str:
+        return units.si_unit(self._dimension_of(raw))
+
+    @staticmethod
+    def _dimension_of(raw: object) -> str:
+        return "current" if isinstance(raw, str) and "A" in raw else "rate"
+
+
+@dataclass(frozen=True)
+class MassRatio:
+    """Annotation of a field with the masses of named parts of a mixture; reads it as a `Ratio`.
+
+    Parts that all lie below one are read as fractions and must sum to one.
+    """
+
+    names: tuple[str, ...]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self.read)
+
+    def read(self, raw: object) -> Ratio:
+        """`[7, 3, 0.1]`, or a table with value, kind and source, as a `Ratio`."""
+        if isinstance(raw, Ratio):
+            return raw
+        table, kind, source, problems = _provenance(raw)
+        problems += [f"unknown key {key!r}" for key in table if key in ("low", "high", "uncertainty")]
+        value = table.get("value")
+        if not isinstance(value, list | tuple) or len(value) != len(self.names):
+            problems.append(f"expected {len(self.names)} masses, {':'.join(self.names)}")
+            raise InputError("\n".join(problems))
+        try:
+            parts = tuple(_bare_number(part) for part in value)
+            problems += self._impossible(parts)
+        except InputError as error:
+            problems.append(str(error))
+        if problems:
+            raise InputError("\n".join(problems))
+        return Ratio(parts, kind, source)
+
+    @staticmethod
+    def _impossible(parts: tuple[float, ...]) -> list[str]:
+        if min(parts) <= 0:
+            return [f"{min(parts)!r} must be positive"]
+        if max(parts) < 1 and abs(sum(parts) - 1) > _FRACTION_SUM:
+            return [f"the fractions sum to {sum(parts):.4g} and must sum to one"]
+        return []
+
+
+class Section(BaseModel):
+    """A frozen table of a scenario that knows all its keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+Length = Annotated[Parameter, Quantity("length")]
+Mass = Annotated[Parameter, Quantity("mass")]
+Density = Annotated[Parameter, Quantity("density")]
+Voltage = Annotated[Parameter, Quantity("voltage")]
+Temperature = Annotated[Parameter, Quantity("temperature")]
+Energy = Annotated[Parameter, Quantity("energy", NON_NEGATIVE)]
+Conductivity = Annotated[Parameter, Quantity("conductivity")]
+Diffusivity = Annotated[Parameter, Quantity("diffusivity")]
+Rate = Annotated[Parameter, Quantity("rate")]
+FirstOrderRate = Annotated[Parameter, Quantity("first-order rate", NON_NEGATIVE)]
+SecondOrderRate = Annotated[Parameter, Quantity("second-order rate", NON_NEGATIVE)]
+PositiveNumber = Annotated[Parameter, Quantity("number")]
+Factor = Annotated[Parameter, Quantity("number", AT_LEAST_ONE)]
+Fraction = Annotated[Parameter, Quantity("number", FRACTION)]
+Share = Annotated[Parameter, Quantity("number", SHARE)]
+BelowOne = Annotated[Parameter, Quantity("number", BELOW_ONE)]
+
+
+def preset(annotation: Any, value: object) -> Parameter:
+    """A default of the schema, marked as such, for a field of the annotated type."""
+    (quantity,) = annotation.__metadata__
+    return quantity.read({"value": value, "kind": "assumed", "source": "default"})  # type: ignore[no-any-return]
+
+
+def _provenance(raw: object) -> tuple[dict[str, Any], str, str, list[str]]:
+    """The table, kind, source and complaints of a value written plainly or as a table."""
+    if not isinstance(raw, dict):
+        return {"value": raw}, "assumed", _PLAIN_SOURCE, []
+    problems = [f"unknown key {key!r}{units.nearest(str(key), list(_KEYS))}" for key in raw if key not in _KEYS]
+    kind, source = raw.get("kind", "assumed"), raw.get("source", _PLAIN_SOURCE)
+    if "value" not in raw:
+        problems.append("value is missing")
+    if kind not in KINDS:
+        problems.append(f"kind {units.shown(kind)} is none of {', '.join(KINDS)}{units.nearest(str(kind), list(KINDS))}")
+    if not isinstance(source, str):
+        problems.append(f"source {units.shown(source)} must be text")
+    return raw, kind, source, problems
+
+
+def _bare_number(raw: object) -> float:
+    if isinstance(raw, bool) or not isinstance(raw, int | float):
+        raise InputError(f"{units.shown(raw)} must be a bare number such as 0.9")
+    try:
+        number = float(raw)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise InputError(f"{units.shown(raw)} must be a finite number")
+    return number
+
+

@@ -1,0 +1,164 @@
+"""The scenario as a whole: one frozen, validated table that everything else starts from."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, ValidationError, ValidationInfo, field_validator
+
+from interphase_sim import units
+from interphase_sim.errors import InputError
+from interphase_sim.scenario import files, writer
+from interphase_sim.scenario.fields import Parameter, Quantity, Section
+from interphase_sim.scenario.problems import Location, Problem, dotted, model_at, problems_of
+from interphase_sim.scenario.sections import (
+    Cell,
+    Coating,
+    ConstantCurrent,
+    ConstantVoltage,
+    Kinetics,
+    Numerics,
+    Protocol,
+    Step,
+)
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}", re.ASCII)
+
+
+def checked_name(name: str) -> str:
+    """A name that is also safe as the name of a folder, since results go to `results/NAME`."""
+    if not _NAME.fullmatch(name):
+        raise InputError(f"{units.shown(name)} must be a name of letters, digits, '.', '_' and '-', beginning with a letter or digit")
+    return name
+
+
+class Scenario(Section):
+    """Cell, kinetics, coating (none = bare), protocol and numerics of one run, in SI."""
+
+    schema_version: Literal[1]
+    name: Annotated[str, AfterValidator(checked_name)]
+    description: str = ""
+    cell: Cell
+    kinetics: Kinetics
+    coating: Coating | None = None
+    protocol: Protocol
+    numerics: Numerics = Numerics()
+
+    @field_validator("protocol")
+    @classmethod
+    def _inside_window(cls, protocol: Protocol, info: ValidationInfo) -> Protocol:
+        if "cell" in info.data:
+            outside = [s for block in (protocol, *protocol.first) for s in block.steps if _leaves(s, info.data["cell"])]
+            if outside:
+                raise InputError("a step ends outside the cell's window from lower_voltage to upper_voltage")
+        return protocol
+
+    @classmethod
+    def from_dict(cls, table: Mapping[str, Any], where: str = "scenario", folder: Path | None = None) -> Self:
+        """Build from a table as read from TOML.
+
+        where: what stands before each error. folder: where files named by `cell` and `kinetics` are looked for.
+        Raises InputError with one line per error of the scenario and of the files it names.
+        """
+        inlined, homes, problems = _inline(table, folder)
+        try:
+            scenario = cls.model_validate(inlined)
+        except ValidationError as error:
+            unread = {path for path, _ in problems}
+            problems += [(path, text) for path, text in problems_of(error, cls) if path not in unread]
+        if problems:
+            raise InputError("\n".join(_line(where, homes, path, text) for path, text in problems))
+        return scenario
+
+    def to_dict(self) -> dict[str, Any]:
+        """The table that `from_dict` reads back as an equal scenario."""
+        return writer.as_table(self)
+
+    def to_toml(self) -> str:
+        """The resolved scenario: nothing referenced, nothing left to a default."""
+        return writer.to_toml(self)
+
+    def replace(self, changes: Mapping[str, Any]) -> Self:
+        """The scenario with other values, validated anew.
+
+        changes: dotted keys such as "coating.coverage" to values as in TOML; a bare number for a dimensional
+        value is in SI, None removes an optional key. A replaced number is marked as assumed, without a range.
+        """
+        table = self.to_dict()
+        for key, value in changes.items():
+            _set(table, tuple(key.split(".")), value)
+        return self.from_dict(table, where="replace")
+
+    def digest(self) -> str:
+        """SHA-256 of the values that decide the answer: no names, sources, ranges or checkpoint interval."""
+        table = writer.numbers(self)
+        del table["name"], table["description"], table["numerics"]["checkpoint_every"]
+        return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()
+
+
+def load_scenario(path_or_name: str | Path) -> Scenario:
+    """Load a scenario file, or a shipped scenario by its name ("bare", "coated").
+
+    Raises InputError with one line per error in the file and in the files it names.
+    """
+    path = files.find(path_or_name)
+    return Scenario.from_dict(files.read_toml(path), where=str(path), folder=path.parent)
+
+
+def _inline(table: Mapping[str, Any], folder: Path | None) -> tuple[dict[str, Any], dict[str, Path], list[Problem]]:
+    """The table with named files put in place, the files by key, and what was wrong with them."""
+    inlined, homes = dict(table), dict[str, Path]()
+    problems: list[Problem] = []
+    for key in files.SHARED:
+        if not isinstance(table.get(key), str):
+            continue
+        try:
+            homes[key], inlined[key] = files.follow(table[key], folder)
+        except InputError as error:
+            del inlined[key]
+            problems.append(((key,), str(error)))
+    return inlined, homes, problems
+
+
+def _line(where: str, homes: dict[str, Path], path: Location, text: str) -> str:
+    if path and path[0] in homes and len(path) > 1:
+        return f"{homes[str(path[0])]}: {dotted(path[1:])}: {text}"
+    return f"{where}: {dotted(path)}: {text}" if path else f"{where}: {text}"
+
+
+def _set(table: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
+    """Put a value into the nested table; a wrong path is left for validation to name."""
+    *parents, key = path
+    for name in parents:
+        table = table.setdefault(name, {})
+        if not isinstance(table, dict):
+            raise InputError(f"replace: {'.'.join(path)}: {name!r} is not a table")
+    if value is None:
+        table.pop(key, None)
+        return
+    quantity = _quantity(path)
+    if quantity and isinstance(value, int | float) and not isinstance(value, bool):
+        value = quantity.written(float(value))
+    table[key] = value
+
+
+def _quantity(path: tuple[str, ...]) -> Quantity | None:
+    """How the field at the path reads its value, when it is a physical one."""
+    info = model_at(path[:-1], Scenario).model_fields.get(path[-1])
+    if info is None:
+        return None
+    arguments = getattr(info.annotation, "__args__", ())
+    marks = [*info.metadata, *(mark for part in arguments for mark in getattr(part, "__metadata__", ()))]
+    return next((mark for mark in marks if isinstance(mark, Quantity)), None)
+
+
+def _leaves(step: Step, cell: Cell) -> bool:
+    end: Parameter | None = None
+    if isinstance(step, ConstantCurrent):
+        end = step.until
+    elif isinstance(step, ConstantVoltage):
+        end = step.voltage
+    return end is not None and not cell.lower_voltage.si <= end.si <= cell.upper_voltage.si

@@ -1,0 +1,364 @@
+"""The tables of a scenario: cell, kinetics, coating, protocol, numerics. Every key a file may hold is named here.
+
+Checks between keys are written as field validators that look at the keys before them, so that one bad key does
+not hide another.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from interphase_sim.errors import InputError
+from interphase_sim.scenario.fields import (
+    NON_NEGATIVE,
+    BelowOne,
+    Conductivity,
+    Density,
+    Diffusivity,
+    Energy,
+    Factor,
+    FirstOrderRate,
+    Fraction,
+    Length,
+    Mass,
+    MassRatio,
+    Parameter,
+    PositiveNumber,
+    Quantity,
+    Rate,
+    RateOrCurrent,
+    Ratio,
+    SecondOrderRate,
+    Section,
+    Share,
+    Temperature,
+    Voltage,
+    preset,
+)
+
+MAX_CONTACT_HOURS = 1000
+_CURRENT_DENSITY = Annotated[Parameter, Quantity("current density")]
+_SPECIFIC_CAPACITY = Annotated[Parameter, Quantity("specific capacity", NON_NEGATIVE)]
+_Cells = Annotated[int, Field(ge=10, le=10_000)]
+_Tolerance = Annotated[float, Field(gt=0, lt=0.1)]
+
+
+class Cell(Section):
+    """LTO | Li6PS5Cl | NCM622 pellet cell: masses, microstructure, transport, window. Voltages are against LTO."""
+
+    model: Literal["SPM", "SPMe", "DFN"] = "SPMe"
+    diameter: Length
+    cathode_composite_mass: Mass
+    separator_mass: Mass
+    anode_composite_mass: Mass
+    cathode_mass_ratio: Annotated[Ratio, MassRatio(("NCM622", "Li6PS5Cl", "C65"))]
+    anode_mass_ratio: Annotated[Ratio, MassRatio(("LTO", "Li6PS5Cl", "C65"))]
+    ncm_d50: Length
+    ncm_d90: Length
+    ncm_density: Density
+    electrolyte_density: Density
+    carbon_density: Density
+    lto_density: Density
+    cathode_porosity: BelowOne
+    anode_porosity: BelowOne
+    separator_porosity: BelowOne
+    cathode_tortuosity_factor: Factor
+    anode_tortuosity_factor: Factor
+    separator_tortuosity_factor: Factor
+    contact_fraction: Share
+    carbon_specific_area: Annotated[Parameter, Quantity("specific area")]
+    carbon_contact_fraction: Share
+    collector_contact_fraction: Share
+    electrolyte_conductivity: Conductivity
+    electrolyte_activation_energy: Energy
+    reference_temperature: Temperature
+    temperature: Temperature
+    ncm_exchange_current: _CURRENT_DENSITY
+    lto_exchange_current: _CURRENT_DENSITY
+    lto_diffusivity: Diffusivity
+    lto_max_concentration: Annotated[Parameter, Quantity("concentration")]
+    lto_radius: Length
+    lto_plateau: Voltage
+    lto_initial_stoichiometry: BelowOne
+    lower_voltage: Voltage
+    upper_voltage: Voltage
+    one_c: Annotated[Parameter, Quantity("specific current")]
+
+    @field_validator("ncm_d90")
+    @classmethod
+    def _size_distribution(cls, d90: Parameter, info: ValidationInfo) -> Parameter:
+        return _above(d90, "ncm_d50", info)
+
+    @field_validator("upper_voltage")
+    @classmethod
+    def _window(cls, upper: Parameter, info: ValidationInfo) -> Parameter:
+        return _above(upper, "lower_voltage", info)
+
+
+class Oxygen(Section):
+    """Release of oxygen by the oxide and its way into the electrolyte; `exchange` holds at 4.2 V vs Li/Li+."""
+
+    exchange: Annotated[Parameter, Quantity("velocity", NON_NEGATIVE)]
+    equilibrium_concentration: Annotated[Parameter, Quantity("concentration")]
+    diffusivity: Diffusivity
+    converted_diffusivity_ratio: PositiveNumber
+    potential_law: Literal["exponential", "onset"]
+    efold: Voltage
+    onset_lithium_extracted: Fraction
+    onset_width: Share
+    activation_energy: Energy
+    reference_temperature: Temperature
+    rocksalt_diffusivity: Diffusivity
+    gap_diffusivity: Diffusivity
+
+
+class Reactions(Section):
+    """Rate constants of the reactions in the column; onsets against Li/Li+."""
+
+    phosphate: SecondOrderRate
+    sulfate: SecondOrderRate
+    polysulfide_sulfate: SecondOrderRate
+    sulfide_oxidation: FirstOrderRate
+    thiophosphate_oxidation: FirstOrderRate
+    sulfide_onset: Voltage
+    thiophosphate_onset: Voltage
+    onset_width: Voltage
+    reach: Length
+
+
+class Layer(Section):
+    """Conduction in the interphase and the electrolyte available to it."""
+
+    insulating_conductivity: Conductivity
+    thiophosphate_conductivity: Conductivity
+    electrolyte_available: Length
+
+
+class Lithium(Section):
+    """Diffusion of lithium in NCM622 and its fall at high lithiation."""
+
+    diffusivity: Diffusivity
+    hindrance_stoichiometry: Share
+    hindrance_width: Share
+    hindrance_factor: Factor
+
+
+class Losses(Section):
+    """Switches of the loss channels and the numbers of their laws."""
+
+    film: bool
+    slow_lithiation: bool
+    isolation: bool
+    rock_salt: bool
+    electrolyte_oxidation: bool
+    contact_length: Length
+    mechanical_loss: BelowOne
+    diffusion_exponent: Annotated[Parameter, Quantity("number", NON_NEGATIVE)]
+    percolation_threshold: BelowOne
+    percolation_spread: PositiveNumber
+
+
+class ContactDose(Section):
+    """Reaction before the first charge, as hours at a temperature."""
+
+    duration: Annotated[Parameter, Quantity("time", NON_NEGATIVE)]
+    temperature: Temperature
+
+    @field_validator("duration")
+    @classmethod
+    def _believable(cls, duration: Parameter) -> Parameter:
+        if duration.si > MAX_CONTACT_HOURS * 3600:
+            raise InputError(f"{duration.si / 3600:g} h is longer than {MAX_CONTACT_HOURS} h of contact")
+        return duration
+
+
+class Kinetics(Section):
+    """Everything the calibration may touch, shared by all cells."""
+
+    oxygen: Oxygen
+    reactions: Reactions
+    layer: Layer
+    lithium: Lithium
+    losses: Losses
+    contact: ContactDose
+
+
+class Coating(Section):
+    """The descriptors of a coating on NCM622: how much it covers, how thick it is, what its gaps are."""
+
+    coverage: BelowOne
+    thickness: Length
+    gap_radius: Annotated[Length | None, Field(validate_default=True)] = None
+    core: Annotated[str, Field(min_length=1)]
+    shell: Annotated[str, Field(min_length=1)] | None = None
+    shell_thickness: Annotated[Length | None, Field(validate_default=True)] = None
+    filler: Literal["electrolyte", "carbonate", "residue"]
+    filler_coverage: Fraction = preset(Fraction, 0.0)
+    contact: Literal["mixed", "separate"]
+    rate_slope: Annotated[Parameter, Quantity("number", NON_NEGATIVE)]
+    coverage_loss: BelowOne = preset(BelowOne, 0.0)
+    core_conductivity: Conductivity | None = None
+    core_activation_energy: Energy | None = None
+    shell_conductivity: Conductivity | None = None
+    shell_activation_energy: Energy | None = None
+    filler_conductivity: Conductivity | None = None
+    filler_activation_energy: Energy | None = None
+
+    @field_validator("gap_radius")
+    @classmethod
+    def _gaps(cls, gap_radius: Parameter | None, info: ValidationInfo) -> Parameter | None:
+        covered = "coverage" in info.data and info.data["coverage"].si > 0
+        if gap_radius is None and covered:
+            raise InputError("is missing: a coating with gaps needs their radius")
+        if gap_radius is not None and "coverage" in info.data and not covered:
+            raise InputError("given, but coverage 0 leaves nothing to have gaps in; leave the coating out instead")
+        return gap_radius
+
+    @field_validator("shell_thickness")
+    @classmethod
+    def _shell(cls, shell_thickness: Parameter | None, info: ValidationInfo) -> Parameter | None:
+        shell, thickness = info.data.get("shell"), info.data.get("thickness")
+        if shell_thickness is None:
+            if shell is not None:
+                raise InputError(f"is missing: the shell of {shell} needs a thickness")
+            return None
+        _needs_shell(shell_thickness, info)
+        if thickness is not None and 2 * shell_thickness.si >= thickness.si:
+            raise InputError("two shells are as thick as the whole coating; they must leave room for a core")
+        return shell_thickness
+
+    @field_validator("shell_conductivity", "shell_activation_energy")
+    @classmethod
+    def _of_shell(cls, value: Parameter | None, info: ValidationInfo) -> Parameter | None:
+        return _needs_shell(value, info)
+
+    @field_validator("filler_coverage", "filler_conductivity", "filler_activation_energy")
+    @classmethod
+    def _of_filler(cls, value: Parameter | None, info: ValidationInfo) -> Parameter | None:
+        electrolyte = info.data.get("filler") == "electrolyte"
+        empty = value is None or (info.field_name == "filler_coverage" and value.si == 0)
+        if electrolyte and not empty:
+            raise InputError('given, but filler = "electrolyte" leaves the gaps unfilled')
+        return value
+
+
+class ConstantCurrent(Section):
+    """Charge or discharge at constant current; `until` defaults to the limit of the cell's window."""
+
+    type: Literal["cc"]
+    direction: Literal["charge", "discharge"]
+    rate: Rate | None = None
+    current: Annotated[Annotated[Parameter, Quantity("current")] | None, Field(validate_default=True)] = None
+    until: Voltage | None = None
+
+    @field_validator("current")
+    @classmethod
+    def _one_of_two(cls, current: Parameter | None, info: ValidationInfo) -> Parameter | None:
+        if "rate" in info.data and (current is None) == (info.data["rate"] is None):
+            raise InputError("give either rate or current" + (", not both" if current else ""))
+        return current
+
+
+class ConstantVoltage(Section):
+    """Hold at a voltage until the current has fallen to a C-rate (unit "C") or a current (unit "A")."""
+
+    type: Literal["cv"]
+    voltage: Voltage
+    until_current: Annotated[Parameter, RateOrCurrent()]
+
+
+class Rest(Section):
+    """Open circuit for a while."""
+
+    type: Literal["rest"]
+    duration: Annotated[Parameter, Quantity("time")]
+
+
+Step = ConstantCurrent | ConstantVoltage | Rest
+STEP_TYPES: dict[str, type[Section]] = {"cc": ConstantCurrent, "cv": ConstantVoltage, "rest": Rest}
+_Steps = Annotated[tuple[Annotated[Step, Field(discriminator="type")], ...], Field(strict=False)]
+
+
+def halves(steps: tuple[Step, ...]) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
+    """The charge steps and the discharge steps of one cycle; a hold or rest belongs to the current before it."""
+    direction = [step.direction if isinstance(step, ConstantCurrent) else None for step in steps]
+    turn = direction.index("discharge") if "discharge" in direction else len(steps)
+    return steps[:turn], steps[turn:]
+
+
+def _checked_cycle(steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    charge, discharge = halves(steps)
+    if not any(isinstance(step, ConstantCurrent) for step in charge) or not discharge:
+        raise InputError("a cycle is charge steps, then discharge steps; one of the two is missing")
+    if any(isinstance(step, ConstantCurrent) and step.direction == "charge" for step in discharge):
+        raise InputError("a cycle is charge steps, then discharge steps; a charge follows a discharge here")
+    if isinstance(steps[0], ConstantVoltage):
+        raise InputError("a hold at constant voltage needs a constant current before it")
+    return steps
+
+
+def _default_steps() -> tuple[Step, ...]:
+    rate = preset(Rate, "C/5")
+    charge = ConstantCurrent(type="cc", direction="charge", rate=rate)
+    return charge, ConstantCurrent(type="cc", direction="discharge", rate=rate)
+
+
+class FirstCycles(Section):
+    """Cycles at the start that differ from the rest."""
+
+    cycles: Annotated[int, Field(ge=1)]
+    steps: _Steps
+
+    @field_validator("steps")
+    @classmethod
+    def _cycle(cls, steps: tuple[Step, ...]) -> tuple[Step, ...]:
+        return _checked_cycle(steps)
+
+
+class Protocol(Section):
+    """How the cell is cycled: charge, then discharge, `cycles` times in all."""
+
+    cycles: Annotated[int, Field(ge=1, le=100_000)]
+    steps: _Steps = Field(default_factory=_default_steps)
+    first: Annotated[tuple[FirstCycles, ...], Field(strict=False)] = ()
+
+    @field_validator("steps")
+    @classmethod
+    def _cycle(cls, steps: tuple[Step, ...]) -> tuple[Step, ...]:
+        return _checked_cycle(steps)
+
+    def steps_of(self, cycle: int) -> tuple[Step, ...]:
+        """The steps of a cycle, counted from 1."""
+        for block in self.first:
+            if cycle <= block.cycles:
+                return block.steps
+            cycle -= block.cycles
+        return self.steps
+
+
+class Numerics(Section):
+    """Accuracy and output; capacities are per gram of NCM622, `end_of_life_capacity` 0 means none."""
+
+    column_cells: _Cells = 120
+    first_cell: Length = preset(Length, "0.4 nm")
+    column_tolerance: _Tolerance = 1e-5
+    solver_tolerance: _Tolerance = 1e-6
+    particle_cells: Annotated[int, Field(ge=5, le=1000)] = 30
+    exchange_tolerance: Annotated[Parameter, Quantity("specific capacity")] = preset(_SPECIFIC_CAPACITY, "0.05 mAh/g")
+    max_iterations: Annotated[int, Field(ge=1, le=100)] = 4
+    checkpoint_every: Annotated[int, Field(ge=1)] = 20
+    output_cycles: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(strict=False)] = (1, 50, 200)
+    end_of_life_capacity: _SPECIFIC_CAPACITY = preset(_SPECIFIC_CAPACITY, "0 mAh/g")
+
+
+def _above(value: Parameter, lower_name: str, info: ValidationInfo) -> Parameter:
+    lower: Any = info.data.get(lower_name)
+    if lower is not None and value.si <= lower.si:
+        raise InputError(f"{dict(value.given)['value']!r} must lie above {lower_name} {dict(lower.given)['value']!r}")
+    return value
+
+
+def _needs_shell(value: Parameter | None, info: ValidationInfo) -> Parameter | None:
+    if value is not None and "shell" in info.data and info.data["shell"] is None:
+        raise InputError("given, but the coating has no shell")
+    return value
