@@ -1,12 +1,13 @@
 """Quantities as people write them ("15 nm", "45 degC", "2 mS/cm") to SI floats, once, at the boundary.
 
-The units of everyday scenarios are listed here with exact decimal factors; any other unit goes to pint, which is
-imported only then (0.5 s). Energies are per particle [J]; "kJ/mol" and "meV/atom" are understood as such.
+The units of everyday scenarios are listed here with exact decimal factors; any other goes to pint, which
+is imported only then (0.5 s). Energies are per particle [J]; "kJ/mol" and "meV/atom" are understood as such.
 """
 
 import difflib
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
@@ -18,7 +19,7 @@ _QUANTITY = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(.*?)\
 _RATE = re.compile(r"\s*(\d*\.?\d*)\s*C\s*(?:/\s*(\d+\.?\d*))?\s*", re.ASCII)
 _UNIT = re.compile(r"[A-Za-z0-9_*/^(). -]{1,40}")
 _LONGEST = 60
-_EV = "1.602176634e-19"
+_EV = Decimal("1.602176634e-19")
 _PER_MOLE = Decimal(1) / Decimal("6.02214076e23")
 
 
@@ -35,11 +36,19 @@ DIMENSIONS = {
     "length": Dimension(
         "m",
         "15 nm",
-        {"m": "1", "cm": "1e-2", "mm": "1e-3", "um": "1e-6", "nm": "1e-9", "pm": "1e-12", "angstrom": "1e-10"},
+        {
+            "m": "1",
+            "cm": "1e-2",
+            "mm": "1e-3",
+            "um": "1e-6",
+            "nm": "1e-9",
+            "angstrom": "1e-10",
+        },
     ),
     "mass": Dimension("kg", "11 mg", {"kg": "1", "g": "1e-3", "mg": "1e-6", "ug": "1e-9"}),
     "time": Dimension("s", "24 h", {"s": "1", "ms": "1e-3", "min": "60", "h": "3600", "d": "86400"}),
     "temperature": Dimension("K", "45 degC", {"K": "1", "degC": "1"}),
+    "pressure": Dimension("Pa", "55 MPa", {"Pa": "1", "MPa": "1e6", "bar": "1e5"}),
     "voltage": Dimension("V", "2.85 V", {"V": "1", "mV": "1e-3"}),
     "current": Dimension("A", "0.3 mA", {"A": "1", "mA": "1e-3", "uA": "1e-6"}),
     "energy": Dimension(
@@ -48,8 +57,8 @@ DIMENSIONS = {
         {
             "J": "1",
             "eV": _EV,
-            "meV": _EV + "e-3",
-            "meV/atom": _EV + "e-3",
+            "meV": _EV / 1000,
+            "meV/atom": _EV / 1000,
             "eV/atom": _EV,
             "J/mol": _PER_MOLE,
             "kJ/mol": 1000 * _PER_MOLE,
@@ -109,12 +118,14 @@ def to_si(number: str, unit: str) -> tuple[float, str]:
 
 def si_unit(dimension: str) -> str:
     """SI unit shown in tables: "" for a bare number, "C" for a C-rate."""
-    return {"number": "", "rate": "C"}.get(dimension) or getattr(DIMENSIONS.get(dimension), "si", "")
+    if dimension in DIMENSIONS:
+        return DIMENSIONS[dimension].si
+    return "C" if dimension == "rate" else ""
 
 
-def nearest(word: str, names: list[str]) -> str:
+def nearest(word: str, names: Iterable[str]) -> str:
     """`, did you mean 'name'?` when one of the names is close, else nothing."""
-    close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    close = difflib.get_close_matches(word, list(names), n=1, cutoff=0.6)
     return f", did you mean {close[0]!r}?" if close else ""
 
 
@@ -145,7 +156,7 @@ def _pint_unit(unit: str) -> Any:
         return None
     try:
         return registry.Unit(re.sub(r"(?<=[A-Za-z])(-?\d)", r"**\1", unit))
-    except Exception:  # noqa: BLE001 - pint passes on whatever its tokenizer raises on nonsense
+    except Exception:  # pint passes on whatever its tokenizer raises on nonsense
         return None
 
 

@@ -22,8 +22,8 @@ _FRACTION_SUM = 1e-3  # mass fractions are written with three digits at most
 class Parameter:
     """One physical value in SI, with where it comes from; `float(parameter)` is its SI value.
 
-    `uncertainty`, `low` and `high` are SI too, or None when not stated. `given` holds the value and its bounds
-    as they were written and takes no part in comparisons.
+    `uncertainty`, `low` and `high` are SI too, or None when not stated. `given` holds the value and its
+    bounds as they were written and takes no part in comparisons.
     """
 
     si: float
@@ -84,7 +84,7 @@ BELOW_ONE = Bound("must lie in [0, 1)", lambda x: 0 <= x < 1)
 
 @dataclass(frozen=True)
 class Quantity:
-    """Annotation of a field: its dimension ("number" when it has none) and its bound; reads it as a `Parameter`."""
+    """Annotation of a field: its dimension ("number" for none) and its bound; reads it as a `Parameter`."""
 
     dimension: str
     bound: Bound = POSITIVE
@@ -228,12 +228,14 @@ def _provenance(raw: object) -> tuple[dict[str, Any], str, str, list[str]]:
     """The table, kind, source and complaints of a value written plainly or as a table."""
     if not isinstance(raw, dict):
         return {"value": raw}, "assumed", _PLAIN_SOURCE, []
-    problems = [f"unknown key {key!r}{units.nearest(str(key), list(_KEYS))}" for key in raw if key not in _KEYS]
+    unknown = [str(key) for key in raw if key not in _KEYS]
+    problems = [f"unknown key {units.shown(key)}{units.nearest(key, _KEYS)}" for key in unknown]
     kind, source = raw.get("kind", "assumed"), raw.get("source", _PLAIN_SOURCE)
     if "value" not in raw:
         problems.append("value is missing")
     if kind not in KINDS:
-        problems.append(f"kind {units.shown(kind)} is none of {', '.join(KINDS)}{units.nearest(str(kind), list(KINDS))}")
+        near = units.nearest(str(kind), KINDS)
+        problems.append(f"kind {units.shown(kind)} is none of {', '.join(KINDS)}{near}")
     if not isinstance(source, str):
         problems.append(f"source {units.shown(source)} must be text")
     return raw, kind, source, problems
@@ -249,5 +251,3 @@ def _bare_number(raw: object) -> float:
     if not math.isfinite(number):
         raise InputError(f"{units.shown(raw)} must be a finite number")
     return number
-
-

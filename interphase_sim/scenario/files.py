@@ -1,4 +1,4 @@
-"""Reading scenario files: TOML text into plain tables, with references to the cell and kinetics files followed."""
+"""Reading scenario files: TOML text into plain tables, following references to cell and kinetics files."""
 
 import difflib
 import tomllib
@@ -32,7 +32,8 @@ def find(path_or_name: str | Path) -> Path:
     names = scenario_names()
     if text in names:
         return shipped(f"scenarios/{text}.toml")
-    if isinstance(path_or_name, Path) or Path(text).exists() or "/" in text or "\\" in text or text.endswith(".toml"):
+    looks_like_path = isinstance(path_or_name, Path) or text.endswith(".toml") or "/" in text or "\\" in text
+    if looks_like_path or Path(text).exists():
         return Path(text)
     raise InputError(
         f"no scenario is named {units.shown(text)}{units.nearest(text, names)}; "
@@ -57,7 +58,7 @@ def follow(reference: object, folder: Path | None) -> tuple[Path, dict[str, Any]
         raise InputError(f"{units.shown(name)} must be the name of a file in the same folder, without a path")
     home = shipped("scenarios") if name.startswith(SHIPPED) else folder
     if home is None:
-        raise InputError(f'{units.shown(name)} names a file, but there is no folder to look in; use "shipped:NAME.toml"')
+        raise InputError(f"{units.shown(name)} names a file, but only 'shipped:NAME.toml' can be found here")
     path = home / plain
     if path.is_symlink() and path.resolve().parent != home.resolve():
         raise InputError(f"{units.shown(name)} leads out of its folder")

@@ -41,7 +41,7 @@ def model_at(path: Location, model: type[BaseModel]) -> type[BaseModel]:
     """The table type found by following keys, list positions and step types down from `model`."""
     current: Any = model
     for part in path:
-        if part in STEP_TYPES and not (isinstance(part, str) and part in getattr(current, "model_fields", {})):
+        if part in STEP_TYPES:
             current = STEP_TYPES[str(part)]
         elif isinstance(part, str) and part in current.model_fields:
             current = _table_type(current.model_fields[part].annotation) or current
@@ -89,7 +89,8 @@ def _intended(path: Location, model: type[BaseModel]) -> Location:
 def _key_path(path: Location) -> Location:
     """The path without the step type that pydantic puts behind a list position."""
     return tuple(
-        part for before, part in zip((None, *path), path, strict=False)
+        part
+        for before, part in zip((None, *path), path, strict=False)
         if not (isinstance(before, int) and part in STEP_TYPES)
     )
 

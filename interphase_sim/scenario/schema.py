@@ -31,7 +31,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}", re.ASCII)
 def checked_name(name: str) -> str:
     """A name that is also safe as the name of a folder, since results go to `results/NAME`."""
     if not _NAME.fullmatch(name):
-        raise InputError(f"{units.shown(name)} must be a name of letters, digits, '.', '_' and '-', beginning with a letter or digit")
+        raise InputError(f"{units.shown(name)} must be a name of letters, digits, '.', '_' and '-'")
     return name
 
 
@@ -50,17 +50,16 @@ class Scenario(Section):
     @field_validator("protocol")
     @classmethod
     def _inside_window(cls, protocol: Protocol, info: ValidationInfo) -> Protocol:
-        if "cell" in info.data:
-            outside = [s for block in (protocol, *protocol.first) for s in block.steps if _leaves(s, info.data["cell"])]
-            if outside:
-                raise InputError("a step ends outside the cell's window from lower_voltage to upper_voltage")
+        steps = [*protocol.steps, *(step for block in protocol.first for step in block.steps)]
+        if "cell" in info.data and any(_leaves(step, info.data["cell"]) for step in steps):
+            raise InputError("a step ends outside the cell's window from lower_voltage to upper_voltage")
         return protocol
 
     @classmethod
     def from_dict(cls, table: Mapping[str, Any], where: str = "scenario", folder: Path | None = None) -> Self:
         """Build from a table as read from TOML.
 
-        where: what stands before each error. folder: where files named by `cell` and `kinetics` are looked for.
+        where: what stands before each error. folder: where files named by `cell` and `kinetics` lie.
         Raises InputError with one line per error of the scenario and of the files it names.
         """
         inlined, homes, problems = _inline(table, folder)
@@ -108,7 +107,9 @@ def load_scenario(path_or_name: str | Path) -> Scenario:
     return Scenario.from_dict(files.read_toml(path), where=str(path), folder=path.parent)
 
 
-def _inline(table: Mapping[str, Any], folder: Path | None) -> tuple[dict[str, Any], dict[str, Path], list[Problem]]:
+def _inline(
+    table: Mapping[str, Any], folder: Path | None
+) -> tuple[dict[str, Any], dict[str, Path], list[Problem]]:
     """The table with named files put in place, the files by key, and what was wrong with them."""
     inlined, homes = dict(table), dict[str, Path]()
     problems: list[Problem] = []

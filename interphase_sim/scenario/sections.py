@@ -1,7 +1,7 @@
-"""The tables of a scenario: cell, kinetics, coating, protocol, numerics. Every key a file may hold is named here.
+"""The tables of a scenario: cell, kinetics, coating, protocol, numerics, with every key a file may hold.
 
-Checks between keys are written as field validators that look at the keys before them, so that one bad key does
-not hide another.
+Checks between keys are written as field validators that look at the keys before them, so that one bad key
+does not hide another.
 """
 
 from typing import Annotated, Any, Literal
@@ -37,14 +37,15 @@ from interphase_sim.scenario.fields import (
 )
 
 MAX_CONTACT_HOURS = 1000
-_CURRENT_DENSITY = Annotated[Parameter, Quantity("current density")]
-_SPECIFIC_CAPACITY = Annotated[Parameter, Quantity("specific capacity", NON_NEGATIVE)]
+_CurrentDensity = Annotated[Parameter, Quantity("current density")]
+_Capacity = Annotated[Parameter, Quantity("specific capacity", NON_NEGATIVE)]
+_CapacityChange = Annotated[Parameter, Quantity("specific capacity")]
 _Cells = Annotated[int, Field(ge=10, le=10_000)]
 _Tolerance = Annotated[float, Field(gt=0, lt=0.1)]
 
 
 class Cell(Section):
-    """LTO | Li6PS5Cl | NCM622 pellet cell: masses, microstructure, transport, window. Voltages are against LTO."""
+    """LTO | Li6PS5Cl | NCM622 pellet cell: masses, structure, transport, window; voltages against LTO."""
 
     model: Literal["SPM", "SPMe", "DFN"] = "SPMe"
     diameter: Length
@@ -73,8 +74,8 @@ class Cell(Section):
     electrolyte_activation_energy: Energy
     reference_temperature: Temperature
     temperature: Temperature
-    ncm_exchange_current: _CURRENT_DENSITY
-    lto_exchange_current: _CURRENT_DENSITY
+    ncm_exchange_current: _CurrentDensity
+    lto_exchange_current: _CurrentDensity
     lto_diffusivity: Diffusivity
     lto_max_concentration: Annotated[Parameter, Quantity("concentration")]
     lto_radius: Length
@@ -96,7 +97,7 @@ class Cell(Section):
 
 
 class Oxygen(Section):
-    """Release of oxygen by the oxide and its way into the electrolyte; `exchange` holds at 4.2 V vs Li/Li+."""
+    """Release of oxygen by the oxide and its way outwards; `exchange` holds at 4.2 V vs Li/Li+."""
 
     exchange: Annotated[Parameter, Quantity("velocity", NON_NEGATIVE)]
     equilibrium_concentration: Annotated[Parameter, Quantity("concentration")]
@@ -211,7 +212,7 @@ class Coating(Section):
         if gap_radius is None and covered:
             raise InputError("is missing: a coating with gaps needs their radius")
         if gap_radius is not None and "coverage" in info.data and not covered:
-            raise InputError("given, but coverage 0 leaves nothing to have gaps in; leave the coating out instead")
+            raise InputError("given, but coverage 0 has no gaps; leave the coating out instead")
         return gap_radius
 
     @field_validator("shell_thickness")
@@ -280,7 +281,7 @@ _Steps = Annotated[tuple[Annotated[Step, Field(discriminator="type")], ...], Fie
 
 
 def halves(steps: tuple[Step, ...]) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
-    """The charge steps and the discharge steps of one cycle; a hold or rest belongs to the current before it."""
+    """The charge steps and the discharge steps of one cycle; a hold or rest belongs to what is before it."""
     direction = [step.direction if isinstance(step, ConstantCurrent) else None for step in steps]
     turn = direction.index("discharge") if "discharge" in direction else len(steps)
     return steps[:turn], steps[turn:]
@@ -344,17 +345,18 @@ class Numerics(Section):
     column_tolerance: _Tolerance = 1e-5
     solver_tolerance: _Tolerance = 1e-6
     particle_cells: Annotated[int, Field(ge=5, le=1000)] = 30
-    exchange_tolerance: Annotated[Parameter, Quantity("specific capacity")] = preset(_SPECIFIC_CAPACITY, "0.05 mAh/g")
+    exchange_tolerance: _CapacityChange = preset(_CapacityChange, "0.05 mAh/g")
     max_iterations: Annotated[int, Field(ge=1, le=100)] = 4
     checkpoint_every: Annotated[int, Field(ge=1)] = 20
     output_cycles: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(strict=False)] = (1, 50, 200)
-    end_of_life_capacity: _SPECIFIC_CAPACITY = preset(_SPECIFIC_CAPACITY, "0 mAh/g")
+    end_of_life_capacity: _Capacity = preset(_Capacity, "0 mAh/g")
 
 
 def _above(value: Parameter, lower_name: str, info: ValidationInfo) -> Parameter:
     lower: Any = info.data.get(lower_name)
     if lower is not None and value.si <= lower.si:
-        raise InputError(f"{dict(value.given)['value']!r} must lie above {lower_name} {dict(lower.given)['value']!r}")
+        written, limit = dict(value.given)["value"], dict(lower.given)["value"]
+        raise InputError(f"{written!r} must lie above {lower_name} {limit!r}")
     return value
 
 

@@ -2,9 +2,9 @@
 
 from interphase_sim.scenario.schema import checked_name
 
-_TEXT = '''# A scenario of interphase-sim: one cell, one coating, one protocol. Run it with
+_TEXT = """# A scenario of interphase-sim: one cell, one coating, one protocol. Run it with
 #     interphase-sim run {name}.toml
-# A physical value is a quantity with its unit. Written plainly ("15 nm") it counts as assumed; a table says more:
+# A physical value is a quantity with its unit. Written plainly ("15 nm") it counts as assumed; better:
 #     thickness = {{ value = "15 nm", kind = "measured", source = "TEM", low = "10 nm", high = "20 nm" }}
 # with kind measured, literature, fitted, assumed or gauge.
 schema_version = 1
@@ -17,9 +17,9 @@ kinetics = "shipped:kinetics.toml"
 
 # Leave this block out for uncoated NCM622.
 [coating]
-coverage = 0.80                        # share of the NCM surface that is covered, from 0 to below 1: try 0.5 and 0.95
+coverage = 0.80                        # share of the NCM surface that is covered: try 0.5 and 0.95
 thickness = "15 nm"
-gap_radius = "1.2 nm"                  # 0.08 d between touching particles of 15 nm; half a particle if one is missing
+gap_radius = "1.2 nm"                  # 0.08 d between touching particles; 7.5 nm if one is missing
 core = "LiNbO3 (amorphous)"            # a name of the coatings table
 shell = "Li2CO3"                       # leave out shell and the shell_... lines for a bare core
 shell_thickness = "1 nm"
@@ -27,18 +27,18 @@ shell_conductivity = "1e-9 S/cm"       # the table knows only a range, so the sc
 shell_activation_energy = "0.7 eV"
 filler = "electrolyte"                 # what the gaps hold: electrolyte, carbonate or residue
 contact = "mixed"                      # "mixed": laterally uniform layer; "separate": patches in parallel
-rate_slope = 5                         # how strongly the reaction energy slows the reaction under the coating, 2 to 8
+rate_slope = 5                         # how strongly reaction energy decides the rate, 2 to 8
 
 [protocol]
 cycles = 200
-steps = [                              # a cycle is charge steps, then discharge steps; until defaults to the cell's limit
+steps = [                              # charge steps, then discharge steps, each to the cell's limit
     {{ type = "cc", direction = "charge", rate = "C/5" }},
     {{ type = "cc", direction = "discharge", rate = "C/5" }},
 ]
 
 [numerics]
 output_cycles = [1, 50, 200]           # cycles at which curves, depth profiles and losses are stored
-'''
+"""
 
 
 def template(name: str) -> str:
