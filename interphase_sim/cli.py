@@ -13,12 +13,15 @@ import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from interphase_sim import __version__
 from interphase_sim.errors import InputError, SolverFailure
+
+if TYPE_CHECKING:
+    from interphase_sim.scenario import Scenario
 
 Progress = Callable[[int, int, str], None]
 
@@ -106,8 +109,7 @@ def run(
     from interphase_sim.scenario import load_scenario
 
     _listen(verbose)
-    changes = dict(_setting(text) for text in settings)
-    chosen = load_scenario(scenario).replace(changes) if changes else load_scenario(scenario)
+    chosen = _changed(load_scenario(scenario), settings)
     folder = directory or Path("results") / _plain_name(chosen.name)
     _prepare(folder, force=force, resume=resume)
     ctx.meta[_HINT] = _how_to_resume(scenario, folder, settings)
@@ -282,6 +284,23 @@ def new(name: str) -> None:
     path = Path(f"{plain}.toml")
     _write(path, template(plain), mode="x")
     click.echo(f"Wrote {path}. Try: interphase-sim run {path}")
+
+
+def _changed(scenario: "Scenario", settings: tuple[str, ...]) -> "Scenario":
+    """The scenario with the values of --set, read and checked like those of a file."""
+    if not settings:
+        return scenario
+    table = scenario.to_dict()
+    for text in settings:
+        key, value = _setting(text)
+        *parents, last = key.split(".")
+        node: Any = table
+        for name in parents:
+            node = node.setdefault(name, {}) if isinstance(node, dict) else None
+        if not isinstance(node, dict):
+            raise InputError(f"--set {text!r}: {'.'.join(parents)} is not a table")
+        node[last] = value
+    return scenario.from_dict(table, where="--set")
 
 
 def _setting(text: str) -> tuple[str, Any]:

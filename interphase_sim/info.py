@@ -3,6 +3,7 @@
 import math
 import platform
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 SCHEMA_VERSION = 1
-KINDS = ("measured", "literature", "assumed", "fitted", "gauge")
 SHOWN_CYCLES = (1, 50, 200)
 
 
@@ -52,11 +52,13 @@ def _number(value: Any) -> float | None:
 
 def parameters(scenario: "Scenario") -> list[Row]:
     """Every physical parameter of a scenario with its provenance, grouped by kind."""
+    from interphase_sim.scenario import KINDS
+
     return sorted(_parameters(scenario, ""), key=lambda row: KINDS.index(row["kind"]))
 
 
 def _parameters(node: Any, path: str) -> Iterator[Row]:
-    """Walk the schema down to its parameters; names, switches and counts carry no provenance and are left out."""
+    """Walk the schema down to what carries a kind and a source; names, switches and counts do not."""
     if hasattr(node, "kind") and hasattr(node, "source"):
         yield {"parameter": path, **_provenance(node)}
     elif hasattr(type(node), "model_fields"):
@@ -76,33 +78,31 @@ def _provenance(parameter: Any) -> Row:
 
 
 def materials() -> list[Row]:
-    """Every quantity of the coatings table."""
-    from interphase_sim import materials as tables
+    """The coatings table in SI: what is known of each coating, and from where."""
+    from interphase_sim.materials import entries, names
 
-    return [{"table": "coatings", "name": name} for name in tables.names("coatings")]
+    return [
+        {"coating": name, "quantity": quantity} | asdict(entry)
+        for name in names("coatings")
+        for quantity, entry in entries("coatings", name).items()
+    ]
 
 
 def installation() -> Row:
     """Versions, and what ships with the package."""
     from interphase_sim import __version__
-    from interphase_sim import materials as tables
+    from interphase_sim.materials import names
+    from interphase_sim.scenario import scenario_names
 
-    folder = shipped("scenarios")
     return {
         "schema_version": SCHEMA_VERSION,
         "interphase_sim": __version__,
         "pybamm": version("pybamm"),
         "python": platform.python_version(),
-        "scenarios_in": str(folder),
-        "scenarios": list(scenario_names()),
-        "coatings": list(tables.names("coatings")),
+        "scenarios_in": str(shipped("scenarios")),
+        "scenarios": scenario_names(),
+        "coatings": names("coatings"),
     }
-
-
-def scenario_names() -> list[str]:
-    """Names of the shipped scenarios: the files that say so themselves, not the parts they share."""
-    files = sorted(shipped("scenarios").glob("*.toml"))
-    return [file.stem for file in files if "schema_version" in file.read_text(encoding="utf-8")]
 
 
 def text_table(rows: Iterable[Row]) -> str:

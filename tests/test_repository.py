@@ -1,0 +1,110 @@
+"""What holds the repository together: pinned versions, entry points, shipped files, a light import."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import interphase_sim
+
+ROOT = Path(__file__).resolve().parent.parent
+HEAVY = {
+    "h5netcdf",
+    "matplotlib",
+    "numba",
+    "numpy",
+    "pandas",
+    "pint",
+    "pybamm",
+    "pydantic",
+    "rich",
+    "scipy",
+    "xarray",
+}
+
+
+def _project() -> dict[str, Any]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def _normal(requirement: str) -> str:
+    """`Pint>=0.24` as `pint`: the name of a requirement, as installers compare names."""
+    match = re.match(r"[\w.-]+", requirement)
+    assert match is not None
+    return re.sub(r"[-_.]+", "-", match[0]).lower()
+
+
+def _modules_after(code: str) -> set[str]:
+    """Top-level modules that a fresh interpreter has loaded after running the code."""
+    script = f"import sys\n{code}\nprint(*(m for m in sys.modules if '.' not in m))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    return set(done.stdout.split())
+
+
+def test_constraints_are_names_and_versions_only() -> None:
+    text = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+    assert "://" not in text
+    assert "@" not in text
+    assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in text.splitlines())
+
+
+def test_constraints_pin_every_direct_dependency_and_not_the_project() -> None:
+    project = _project()
+    pinned = {_normal(line) for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()}
+    wanted = [*project["project"]["dependencies"], *project["project"]["optional-dependencies"]["dev"]]
+    wanted += project["build-system"]["requires"]
+    assert {_normal(requirement) for requirement in wanted} <= pinned
+    assert "interphase-sim" not in pinned
+
+
+def test_pybamm_finds_the_parameter_set_and_the_shell_the_command() -> None:
+    (parameters,) = entry_points(group="pybamm_parameter_sets", name="Walther2021")
+    assert parameters.value == "interphase_sim.cell.parameters:get_parameter_values"
+    (command,) = entry_points(group="console_scripts", name="interphase-sim")
+    assert callable(command.load())
+
+
+def test_one_version_everywhere() -> None:
+    versions = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    cited = re.search(r"^version: (\S+)", (ROOT / "CITATION.cff").read_text(encoding="utf-8"), re.MULTILINE)
+    assert versions[0] == interphase_sim.__version__
+    assert cited is not None
+    assert cited[1] == interphase_sim.__version__
+
+
+def test_the_wheel_ships_scenarios_criteria_and_measured_data() -> None:
+    shipped = _project()["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    judged = [file for file in (ROOT / "validation").iterdir() if file.suffix in {".csv", ".toml"}]
+    assert {f"validation/{file.name}" for file in judged} | {"scenarios"} == set(shipped)
+    assert all((ROOT / source).exists() for source in shipped)
+    assert all(target == f"interphase_sim/_shipped/{source}" for source, target in shipped.items())
+
+
+def test_importing_the_package_loads_nothing_heavy_and_turns_telemetry_off() -> None:
+    code = "import os\nos.environ.pop('PYBAMM_DISABLE_TELEMETRY', None)\nimport interphase_sim\n"
+    code += "assert os.environ['PYBAMM_DISABLE_TELEMETRY'] == 'true'"
+    assert not _modules_after(code) & HEAVY
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = "from interphase_sim.cli import cli\nfor c in ([], ['run'], ['validate'], ['info']):\n"
+    code += "    cli.make_context('x', [*c], resilient_parsing=True).get_help()"
+    assert not _modules_after(code) & HEAVY
+
+
+@pytest.mark.parametrize("name", interphase_sim.__all__)
+def test_every_public_name_exists(name: str) -> None:
+    assert getattr(interphase_sim, name) is not None
+    assert name in dir(interphase_sim)
+
+
+def test_an_unknown_name_of_the_package_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'simulte'"):
+        _ = interphase_sim.simulte
