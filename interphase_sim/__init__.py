@@ -8,11 +8,12 @@ import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from interphase_sim import plot
     from interphase_sim.errors import InputError
     from interphase_sim.results import load_result
     from interphase_sim.scenario import load_scenario
     from interphase_sim.simulation import simulate
+
+    from . import plot as plot
 
 __version__ = "0.1.0"
 __all__ = ["InputError", "__version__", "load_result", "load_scenario", "plot", "simulate"]
