@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 import tomllib
+import zipfile
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -79,12 +80,18 @@ def test_one_version_everywhere() -> None:
     assert cited[1] == interphase_sim.__version__
 
 
-def test_the_wheel_ships_scenarios_criteria_and_measured_data() -> None:
-    shipped = _project()["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
-    judged = [file for file in (ROOT / "validation").iterdir() if file.suffix in {".csv", ".toml"}]
-    assert {f"validation/{file.name}" for file in judged} | {"scenarios"} == set(shipped)
-    assert all((ROOT / source).exists() for source in shipped)
-    assert all(target == f"interphase_sim/_shipped/{source}" for source, target in shipped.items())
+def test_the_wheel_ships_scenarios_criteria_and_measured_data_and_nothing_beside(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]
+    subprocess.run(build, check=True, capture_output=True, cwd=ROOT)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        packed = {name for name in archive.namelist() if ".dist-info/" not in name}
+    data = [*ROOT.glob("scenarios/*.toml"), *ROOT.glob("validation/*.toml"), *ROOT.glob("validation/*.csv")]
+    assert len(data) >= 7  # four scenario files, the criteria, two tables
+    shipped = {f"interphase_sim/_shipped/{file.relative_to(ROOT)}" for file in data}
+    assert {name for name in packed if "/_shipped/" in name} == shipped
+    assert {name.split("/")[0] for name in packed} == {"interphase_sim"}
+    assert "interphase_sim/materials/coatings.csv" in packed
 
 
 def test_importing_the_package_loads_nothing_heavy_and_turns_telemetry_off() -> None:
