@@ -1,0 +1,48 @@
+"""The cell of Walther et al. (2021) as plain numbers in SI; a test keeps them equal to the shipped scenario."""
+
+from interphase_sim.cell.design import CellDesign
+
+_EV = 1.602176634e-19
+
+WALTHER_2021 = CellDesign(
+    diameter=10e-3,
+    cathode_composite_mass=11e-6,
+    separator_mass=100e-6,
+    anode_composite_mass=65e-6,
+    cathode_mass_fractions=(7 / 10.1, 3 / 10.1, 0.1 / 10.1),
+    anode_mass_fractions=(0.3, 0.6, 0.1),
+    ncm_d50=2.9e-6,
+    ncm_d90=6.0e-6,
+    ncm_density=4650.0,
+    electrolyte_density=1860.0,
+    carbon_density=1900.0,
+    lto_density=3430.0,
+    cathode_porosity=0.13,
+    separator_porosity=0.13,
+    anode_porosity=0.13,
+    cathode_tortuosity_factor=4.3,
+    separator_tortuosity_factor=1.2,
+    anode_tortuosity_factor=2.0,
+    contact_fraction=0.6,
+    carbon_specific_area=62e3,
+    carbon_contact_fraction=0.6,
+    collector_contact_fraction=1.0,
+    electrolyte_conductivity=0.2,
+    electrolyte_activation_energy=0.35 * _EV,
+    reference_temperature=298.15,
+    ncm_exchange_current=1.0,
+    lto_exchange_current=3.6,
+    lto_diffusivity=4e-16,
+    lto_max_concentration=21919.0,
+    lto_radius=0.3e-6,
+    lto_plateau=1.55,
+    lto_initial_stoichiometry=0.05,
+    temperature=318.15,
+    lower_voltage=1.35,
+    upper_voltage=2.85,
+    one_c=180.0,
+    lithium_diffusivity=1e-14,
+    hindrance_stoichiometry=0.84,
+    hindrance_width=0.05,
+    hindrance_factor=1000.0,
+)

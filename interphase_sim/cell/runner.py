@@ -1,0 +1,324 @@
+"""The cell as the cycling loop sees it: built once, restarted from a state vector, one protocol step at a time."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import math
+import shutil
+from dataclasses import dataclass, replace
+from typing import Any
+
+import casadi
+import numpy as np
+import numpy.typing as npt
+import pybamm
+
+from interphase_sim.cell import parameters
+from interphase_sim.cell.design import CellDesign
+from interphase_sim.errors import SolverFailure
+
+log = logging.getLogger(__name__)
+Array = npt.NDArray[np.float64]
+
+FILM_REFERENCE = 1e-8  # m, the film's nominal thickness; only resistivity x thickness acts
+NEVER = 50.0  # V, a cut-off that is out of reach
+OBSERVED = (
+    "Voltage [V]",
+    "X-averaged positive electrode surface potential difference [V]",
+    "X-averaged positive particle surface stoichiometry",
+    "Average positive particle stoichiometry",
+)
+MESHES = {"SPM": {}, "SPMe": {"x_n": 12, "x_s": 6, "x_p": 12}, "DFN": {"x_n": 10, "x_s": 5, "x_p": 16}}
+
+
+@dataclass(frozen=True)
+class Degradation:
+    """How the contacts act on the cell during a step; linear in time within it.
+
+    film [ohm m2] and its rate [ohm m2 s-1] per NCM area in contact, log_diffusion: ln of the factor on the
+    lithium diffusivity and its rate [s-1], connected: share of the NCM that takes part, parasitic [A]: current
+    that lithiates the NCM besides the external one.
+    """
+
+    film: float = 0.0
+    film_rate: float = 0.0
+    log_diffusion: float = 0.0
+    log_diffusion_rate: float = 0.0
+    connected: float = 1.0
+    parasitic: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """One protocol step as solved: time [s], terminal voltage [V vs LTO], potential of the NCM surface against
+    the electrolyte and its open-circuit potential [V vs Li/Li+], surface and mean stoichiometry, external current [A, discharge positive], all
+    (n,); the final state vector; whether the step ended at its cut-off (False: at its time limit)."""
+
+    time: Array
+    voltage: Array
+    potential: Array
+    open_circuit: Array
+    surface: Array
+    mean: Array
+    current: Array
+    state: Array
+    reached: bool
+
+    @property
+    def charge(self) -> float:
+        """External charge, discharge positive [A s]."""
+        return float(np.trapezoid(self.current, self.time))
+
+
+def _inputs(design: CellDesign) -> dict[str, float]:
+    return {
+        "Lower voltage cut-off [V]": -NEVER,
+        "Upper voltage cut-off [V]": NEVER,
+        "Film resistance [Ohm.m2]": 0.0,
+        "Film resistance rate [Ohm.m2.s-1]": 0.0,
+        "Log diffusion factor": 0.0,
+        "Log diffusion factor rate [s-1]": 0.0,
+        "Connected fraction": 1.0,
+        "Lithium diffusivity [m2.s-1]": design.lithium_diffusivity,
+        "Hindrance stoichiometry": design.hindrance_stoichiometry,
+        "Hindrance width": design.hindrance_width,
+        "Hindrance depth": math.log(design.hindrance_factor),
+    }
+
+
+def _degrading(design: CellDesign, values: pybamm.ParameterValues) -> None:
+    """Open the plain parameter set to the loop's inputs."""
+    given = pybamm.InputParameter
+    film = given("Film resistance [Ohm.m2]") + given("Film resistance rate [Ohm.m2.s-1]") * pybamm.t
+    log_factor = given("Log diffusion factor") + given("Log diffusion factor rate [s-1]") * pybamm.t
+    hindrance = parameters.hindered_diffusivity(
+        given("Lithium diffusivity [m2.s-1]") * pybamm.exp(log_factor),
+        given("Hindrance depth"),
+        given("Hindrance stoichiometry"),
+        given("Hindrance width"),
+    )
+    active = values["Positive electrode active material volume fraction"]
+    values.update(
+        {
+            "Lower voltage cut-off [V]": "[input]",
+            "Upper voltage cut-off [V]": "[input]",
+            "Initial SEI thickness [m]": FILM_REFERENCE,
+            "SEI resistivity [Ohm.m]": film / (design.contact_fraction * FILM_REFERENCE),
+            "Positive electrode active material volume fraction": active * given("Connected fraction"),
+            "Positive particle diffusivity [m2.s-1]": hindrance,
+        }
+    )
+
+
+def _compiles() -> bool:
+    found = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    if not found:
+        log.warning("no C compiler found: the cell model runs interpreted, about 1.5 times slower")
+    return bool(found)
+
+
+compiles = functools.cache(_compiles)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What decides the discretised model; two cells with equal recipes share one build."""
+
+    design: CellDesign
+    model: str
+    particle_cells: int
+    electrode_cells: int
+    tolerance: float
+    hold: bool = False
+
+
+@functools.cache
+def _fine_ocp() -> tuple[Array, Array]:
+    return parameters.ocp_table()
+
+
+def _ocp(stoichiometry: Array) -> Array:
+    """Open-circuit potential at the surface stoichiometry [V vs Li/Li+], linear between table points."""
+    return np.interp(stoichiometry, *_fine_ocp())
+
+
+class Build:
+    """A discretised PyBaMM model with its solvers and a compiled function for the observed variables."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+        values = pybamm.ParameterValues(parameters.parameter_values(recipe.design))
+        _degrading(recipe.design, values)
+        drive = "Voltage function [V]" if recipe.hold else "Current function [A]"
+        values.update({drive: "[input]"}, check_already_exists=False)
+        self.model = self._discretised(values)
+        self.inputs = sorted([*_inputs(recipe.design), drive] + (["Current cut-off [A]"] if recipe.hold else []))
+        self.observe = self._observer()
+        self._solvers: dict[int, Any] = {}
+
+    def _discretised(self, values: pybamm.ParameterValues) -> Any:
+        recipe = self.recipe
+        options = {"SEI": ("none", "constant"), "SEI film resistance": "average", "calculate discharge energy": "false"}
+        if recipe.model == "DFN":
+            options["SEI film resistance"] = "distributed"
+        if recipe.hold:
+            options["operating mode"] = "voltage"
+        model = getattr(pybamm.lithium_ion, recipe.model)(options)
+        if recipe.hold:
+            limit = pybamm.InputParameter("Current cut-off [A]")
+            model.events.append(pybamm.Event("Current cut-off", pybamm.AbsoluteValue(model.variables["Current [A]"]) - limit))
+        geometry = model.default_geometry
+        values.process_model(model)
+        values.process_geometry(geometry)
+        points = {**model.default_var_pts, **MESHES[recipe.model], "r_p": recipe.particle_cells, "r_n": 6}
+        if recipe.electrode_cells > 1:
+            points |= {k: v * recipe.electrode_cells for k, v in MESHES[recipe.model].items()}
+        submeshes = {**model.default_submesh_types}
+        # lithium enters through a thin, poorly diffusing shell: cells are widest in the middle
+        submeshes["positive particle"] = pybamm.MeshGenerator(pybamm.Exponential1DSubMesh, {"side": "right", "stretch": 1.5})
+        mesh = pybamm.Mesh(geometry, submeshes, points)
+        pybamm.Discretisation(mesh, model.default_spatial_methods).process_model(model)
+        return model
+
+    def _observer(self) -> Any:
+        t, y = casadi.MX.sym("t"), casadi.MX.sym("y", self.model.len_rhs_and_alg)
+        p = casadi.MX.sym("p", len(self.inputs))
+        given = {name: p[i] for i, name in enumerate(self.inputs)}
+        symbols = [self.model.get_processed_variable_or_event(name) for name in (*OBSERVED, "Current [A]")]
+        outputs = [symbol.to_casadi(t, y, inputs=given) for symbol in symbols]
+        return casadi.Function("observe", [t, y, p], [casadi.vertcat(*outputs)])
+
+    def observed(self, time: Array, states: Array, inputs: dict[str, float]) -> Array:
+        """Observed variables along a trajectory, (variables, times)."""
+        values = np.array([inputs[name] for name in self.inputs])
+        table = np.repeat(values[:, None], time.size, axis=1)
+        return np.asarray(self.observe(time[None, :], states, table))
+
+    def solver(self, attempt: int) -> Any:
+        """The solver of a rung of the retry ladder: as asked, finer with a small first step, interpreted."""
+        if attempt not in self._solvers:
+            tight = self.recipe.tolerance * (0.1 if attempt else 1.0)
+            options = {"compile": compiles() and attempt < 2, "dt_init": 1e-6 if attempt else 0.0}
+            self._solvers[attempt] = pybamm.IDAKLUSolver(rtol=tight, atol=tight, options=options)
+        return self._solvers[attempt]
+
+    def initial_state(self, inputs: dict[str, float]) -> Array:
+        """State vector (n, 1) of the pristine, fully lithiated cell."""
+        y = self.model.concatenated_initial_conditions.evaluate(0, inputs=inputs)
+        return np.asarray(y, dtype=float).reshape(-1, 1)
+
+
+@functools.lru_cache(maxsize=8)
+def build(recipe: Recipe) -> Build:
+    """The build of a recipe, made once per process."""
+    return Build(recipe)
+
+
+def carried(state: Array, source: Build, target: Build) -> Array:
+    """The same state in the layout of another build; a variable that only the target has starts at zero."""
+    result = np.zeros((target.model.len_rhs_and_alg, 1))
+    known = {variable.name: slices[0] for variable, slices in source.model.y_slices.items()}
+    for variable, slices in target.model.y_slices.items():
+        if variable.name in known:
+            result[slices[0]] = state[known[variable.name]]
+    return result
+
+
+class Cell:
+    """A cell of one design. Holds no state: every step starts from the state vector it is given."""
+
+    def __init__(
+        self, design: CellDesign, model: str, particle_cells: int, tolerance: float, electrode_cells: int = 1
+    ) -> None:
+        # lithium transport comes in as inputs, so cells that differ in it alone share a build
+        shared = {"lithium_diffusivity": 1e-14, "hindrance_stoichiometry": 0.9, "hindrance_width": 0.1, "hindrance_factor": 10.0}
+        common = replace(design, **shared)
+        self.design = design
+        self.recipe = Recipe(common, model, particle_cells, electrode_cells, tolerance)
+        self._inputs = _inputs(design)
+        self.solves = self.retries = 0
+
+    def _build(self, hold: bool = False) -> Build:
+        return build(replace(self.recipe, hold=hold))
+
+    def start(self) -> Array:
+        """State of the pristine cell."""
+        return self._build().initial_state({**self._inputs, "Current function [A]": 0.0})
+
+    def mean_stoichiometry(self, state: Array) -> float:
+        """Mean lithium content of the connected NCM in a state [1]."""
+        inputs = self._inputs | {"Current function [A]": 0.0}
+        return float(self._build().observed(np.zeros(1), state, inputs)[3, 0])
+
+    def _given(self, effect: Degradation) -> dict[str, float]:
+        return {
+            **self._inputs,
+            "Film resistance [Ohm.m2]": effect.film,
+            "Film resistance rate [Ohm.m2.s-1]": effect.film_rate,
+            "Log diffusion factor": effect.log_diffusion,
+            "Log diffusion factor rate [s-1]": effect.log_diffusion_rate,
+            "Connected fraction": effect.connected,
+        }
+
+    def constant_current(
+        self, state: Array, effect: Degradation, current: float, cut_off: float | None, limit: float
+    ) -> History:
+        """Charge (current < 0), discharge or rest until the cut-off [V vs LTO] or the time limit [s].
+
+        A cell that is past its cut-off at the very start returns a history of one point, ``reached`` True.
+        Raises SolverFailure when every rung of the retry ladder failed.
+        """
+        inputs = self._given(effect) | {"Current function [A]": current + effect.parasitic}
+        if cut_off is not None:
+            inputs["Upper voltage cut-off [V]" if current < 0 else "Lower voltage cut-off [V]"] = cut_off
+        past = self._past(state, inputs, cut_off, current)
+        if past is not None:
+            return past
+        return self._solve(self._build(), state, inputs, limit, external=current)
+
+    def _past(self, state: Array, inputs: dict[str, float], cut_off: float | None, current: float) -> History | None:
+        if cut_off is None:
+            return None
+        start = self._build().observed(np.zeros(1), state, inputs)
+        sign = -1.0 if current < 0 else 1.0
+        if sign * (start[0, 0] - cut_off) > 0:
+            return None
+        zero = np.zeros(1)
+        return History(zero, start[0], start[1], _ocp(start[2]), start[2], start[3], np.full(1, current), state, True)
+
+    def constant_voltage(self, state: Array, effect: Degradation, voltage: float, cut_off: float, limit: float) -> History:
+        """Hold at a voltage [V vs LTO] until the current has fallen to ``cut_off`` [A] or the time limit [s]."""
+        inputs = self._given(effect) | {"Voltage function [V]": voltage, "Current cut-off [A]": cut_off}
+        free, held = self._build(), self._build(hold=True)
+        history = self._solve(held, carried(state, free, held), inputs, limit, external=None)
+        return replace(history, state=carried(history.state, held, free))
+
+    def _solve(self, built: Build, state: Array, inputs: dict[str, float], limit: float, external: float | None) -> History:
+        error: Exception | None = None
+        for attempt in range(4):
+            nudged = dict(inputs)
+            if attempt == 3 and external is not None:
+                nudged["Current function [A]"] *= 1 + 1e-9
+            self.solves += 1
+            self.retries += attempt > 0
+            try:
+                solution = self._step(built, state, nudged, limit, min(attempt, 2))
+            except (pybamm.SolverError, RuntimeError) as failure:
+                error = failure
+                log.info("solver attempt %d failed: %s", attempt + 1, failure)
+                continue
+            return self._history(built, solution, inputs, external)
+        raise SolverFailure(f"the cell model could not be solved: {error}")
+
+    def _step(self, built: Build, state: Array, inputs: dict[str, float], limit: float, attempt: int) -> Any:
+        old = pybamm.Solution(np.zeros(1), state, built.model, inputs, termination="final time")
+        return built.solver(attempt).step(old, built.model, limit, inputs=inputs, save=False)
+
+    def _history(self, built: Build, solution: Any, inputs: dict[str, float], external: float | None) -> History:
+        time = np.concatenate(solution.all_ts)
+        states = np.concatenate(solution.all_ys, axis=1)
+        seen = built.observed(time, states, inputs)
+        current = seen[4] if external is None else np.full(time.size, external)
+        reached = solution.termination.startswith("event")
+        return History(time, seen[0], seen[1], _ocp(seen[2]), seen[2], seen[3], current, states[:, -1:].copy(), reached)

@@ -1,0 +1,189 @@
+"""A coating on NCM622: from its descriptors to oxygen exchange, ionic resistance and the patches of a contact.
+
+Geometry: particles of thickness h cover the share theta of the oxide that touches electrolyte; the rest is
+open through gaps of radius r_p, one per unit cell of radius r_c = r_p / sqrt(1 - theta).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from interphase_sim import materials
+from interphase_sim.errors import InputError
+from interphase_sim.scenario import Coating, Kinetics, Parameter
+
+BOLTZMANN = 1.380649e-23  # J K-1
+ROOM = 298.15
+ROCK_SALT_VOLUME = 11.2e-6  # m3 mol-1 of NiO-type rock salt, one formula unit per oxygen lost
+CLOSE_PACKED = 0.907  # largest coverage of a plane by equal discs
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A laterally uniform share of the contact.
+
+    area: share of the contact area; exposed: share of the patch where oxide meets electrolyte; kappa_0 and
+    kappa_cov [m s-1]: oxygen exchange of exposed and covered oxide at unit activity, per exposed area and per
+    patch area; r_gap [s m-1]: fixed resistance of the gaps per exposed area; v [s m-1 per mol m-2]: growth of
+    the rock-salt barrier with the oxygen taken up through gaps.
+    """
+
+    area: float
+    exposed: float
+    kappa_0: float
+    kappa_cov: float
+    r_gap: float
+    v: float
+
+
+@dataclass(frozen=True)
+class Shield:
+    """Ionic side of a coating: resistance of the covered part [ohm m2 of covered area], thickness [m],
+    gap radius [m] and the conductivity in the gaps (None: that of the layer in them)."""
+
+    covered: float
+    thickness: float
+    gap_radius: float
+    gap_conductivity: float | None
+
+
+def constriction(coverage: float) -> float:
+    """Interaction factor of an array of circular gaps, (1 - sqrt(1 - theta))^1.5; 0 bare, 1 for far gaps."""
+    return (1.0 - math.sqrt(1.0 - coverage)) ** 1.5
+
+
+def cell_radius(gap_radius: float, coverage: float) -> float:
+    """Radius of the unit cell around one gap, r_p / sqrt(1 - theta) [m]."""
+    return gap_radius / math.sqrt(1.0 - coverage)
+
+
+def arrhenius(energy: float, temperature: float, reference: float) -> float:
+    """exp(-E/k (1/T - 1/T_ref)) with E in J."""
+    return math.exp(-energy / BOLTZMANN * (1.0 / temperature - 1.0 / reference))
+
+
+def coverage_at(coating: Coating | None, swings: float) -> float:
+    """Coverage after a number of full delithiation swings, theta (1 - loss)^swings."""
+    if coating is None:
+        return 0.0
+    return coating.coverage.si * (1.0 - coating.coverage_loss.si) ** swings
+
+
+def covered_rate_factor(coating: Coating) -> float:
+    """kappa_cov / kappa_0 = exp(-s (1 - dE_cov/dE_bare)), with the reaction energies of the coatings table.
+
+    dE_bare: Li6PS5Cl against half-lithiated NCM; dE_cov: the stronger of coating against electrolyte and
+    coating against half-lithiated NCM. The slope s is an assumption of the model.
+    Raises InputError for a material without reaction energies.
+    """
+    bare = materials.lookup("coatings", "bare contact", "reaction_energy_with_NCM_half").value
+    outer = coating.shell if coating.shell and _known(coating.shell, "reaction_energy_with_LPSCl") else coating.core
+    pairs = [(outer, "reaction_energy_with_LPSCl"), (coating.core, "reaction_energy_with_NCM_half")]
+    energies = [_required(name, quantity, "coating.core") for name, quantity in pairs]
+    assert bare is not None
+    return math.exp(-coating.rate_slope.si * (1.0 - min(min(energies) / bare, 1.0) if energies else 1.0))
+
+
+def _known(name: str, quantity: str) -> bool:
+    return materials.lookup("coatings", name, quantity).value is not None
+
+
+def _required(name: str, quantity: str, key: str) -> float:
+    value = materials.lookup("coatings", name, quantity).value
+    if value is None:
+        raise InputError(f"{key}: the table has no single value of {quantity} for {name}, and it decides the answer")
+    return value
+
+
+def _conductivity(name: str, sigma: Parameter | None, energy: Parameter | None, part: str, temperature: float) -> float:
+    """Arrhenius conductivity of a named material [S m-1], the scenario's numbers before the table's."""
+    at_room = sigma.si if sigma is not None else _from_table(name, "sigma_ion_25C", f"coating.{part}_conductivity")
+    barrier = energy.si if energy is not None else _from_table(name, "activation_energy", f"coating.{part}_activation_energy")
+    return at_room * arrhenius(barrier, temperature, ROOM)
+
+
+def _from_table(name: str, quantity: str, key: str) -> float:
+    entry = materials.lookup("coatings", name, quantity)
+    if entry.value is None:
+        span = f" (range {entry.low:g} to {entry.high:g} SI)" if entry.low is not None and entry.high is not None else ""
+        raise InputError(f"{key} is missing: the table has no single value of {quantity} for {name}{span}")
+    return entry.value
+
+
+def shield(coating: Coating, temperature: float) -> Shield:
+    """Series resistance of core and shells over covered oxide, and what fills the gaps.
+
+    Raises InputError naming a conductivity that neither the scenario nor the table gives.
+    """
+    core = _conductivity(coating.core, coating.core_conductivity, coating.core_activation_energy, "core", temperature)
+    shells, resistance = 0.0, 0.0
+    if coating.shell is not None and coating.shell_thickness is not None:
+        shells = 2 * coating.shell_thickness.si
+        sigma = _conductivity(
+            coating.shell, coating.shell_conductivity, coating.shell_activation_energy, "shell", temperature
+        )
+        resistance += shells / sigma
+    thickness = coating.thickness.si
+    radius = coating.gap_radius.si if coating.gap_radius is not None else 0.5 * thickness
+    filler = None
+    if coating.filler == "carbonate":
+        filler = _conductivity(
+            "Li2CO3", coating.filler_conductivity, coating.filler_activation_energy, "filler", temperature
+        )
+    elif coating.filler == "residue":
+        if coating.filler_conductivity is None:
+            raise InputError("coating.filler_conductivity is missing: nothing is known of the residue's conductivity")
+        filler = coating.filler_conductivity.si
+    return Shield(resistance + (thickness - shells) / core, thickness, radius, filler)
+
+
+def patches(coating: Coating | None, coverage: float, kinetics: Kinetics, temperature: float) -> tuple[Patch, ...]:
+    """The patches of a contact: one when bare or "mixed", exposed and covered in parallel when "separate".
+
+    Exposed oxide exchanges through 1/(kappa_0 f) + h/D_gap + (pi r_p/(4 D)) (1 - sqrt(1 - theta))^1.5 + L_rs/D_rs.
+    Filled gaps count as covered for the filled share. Patches side by side need no constriction.
+    """
+    oxygen = kinetics.oxygen
+    kappa = oxygen.exchange.si
+    rs = ROCK_SALT_VOLUME / oxygen.rocksalt_diffusivity.si
+    if coating is None or coverage <= 0:
+        return (Patch(1.0, 1.0, kappa, 0.0, 0.0, rs),)
+    filled = coating.filler_coverage.si
+    exposed = (1.0 - coverage) * (1.0 - filled)
+    hidden = kappa * covered_rate_factor(coating)
+    gap = coating.thickness.si / oxygen.gap_diffusivity.si
+    if coating.contact == "separate":
+        return (Patch(exposed, 1.0, kappa, 0.0, gap, rs), Patch(1.0 - exposed, 0.0, 0.0, hidden, 0.0, 0.0))
+    radius = coating.gap_radius.si if coating.gap_radius is not None else 0.5 * coating.thickness.si
+    spread = math.pi * radius / (4 * oxygen.diffusivity.si) * constriction(coverage)
+    return (Patch(1.0, exposed, kappa, (1.0 - exposed) * hidden, gap + spread, rs / exposed),)
+
+
+def contact_resistance(
+    parts: tuple[Patch, ...], layers: list[float], near: list[float], cover: Shield | None
+) -> float:
+    """Film resistance of the whole contact [ohm m2 of contact area].
+
+    layers: resistance of each patch's layer; near: conductivity of the layer in the gaps [S m-1]. Through a
+    mixed contact, current reaches the oxide by the gaps, h/sigma + (pi r_p/(4 sigma)) (1 - sqrt(1 - theta))^1.5
+    per exposed area, and through the coating side by side; separate patches conduct in parallel.
+    """
+    if cover is None:
+        return layers[0]
+    if len(parts) == 2:
+        open_part = layers[0] + cover.thickness / (cover.gap_conductivity or near[0])
+        closed = layers[1] + cover.covered
+        return 1.0 / (parts[0].area / open_part + parts[1].area / closed)
+    exposed = parts[0].exposed
+    sigma = cover.gap_conductivity or near[0]
+    narrowing = math.pi * cover.gap_radius / (4 * near[0]) * constriction(1.0 - exposed)
+    gaps = exposed / (cover.thickness / sigma + narrowing)
+    return layers[0] + 1.0 / (gaps + (1.0 - exposed) / cover.covered)
+
+
+def regime(coating: Coating | None, coverage: float, layer: float) -> float:
+    """Layer thickness over the distance between gaps, L / (2 r_c): "mixed" holds above 1, "separate" far below."""
+    if coating is None or coverage <= 0 or coating.gap_radius is None:
+        return math.nan
+    return layer / (2 * cell_radius(coating.gap_radius.si, coverage))

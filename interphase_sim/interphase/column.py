@@ -1,0 +1,162 @@
+"""One contact in depth: grid, state and amounts of a reaction-diffusion column."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from interphase_sim.errors import SolverFailure
+from interphase_sim.interphase import kernels
+from interphase_sim.interphase.kernels import Array, Rates
+
+ELECTROLYTE_CONCENTRATION = 6930.0  # mol m-3, formula units of Li6PS5Cl (1/144.3 cm3 mol-1)
+MAX_STEPS = 200_000
+DRIVE_NODES = 33
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """Geometrically graded cells from the oxide (z = 0) into the electrolyte: widths and centres [m]."""
+
+    width: Array
+    centre: Array
+
+
+def graded_grid(cells: int, first: float, depth: float) -> Grid:
+    """Cells that widen by a constant ratio from ``first`` so that they fill ``depth`` [m].
+
+    The faces follow z(s) = first/(ratio - 1) (ratio**s - 1): a smooth map, so halving the steps in s keeps
+    second order. If equal cells are already narrower than ``first``, the grid is uniform.
+    """
+    if cells * first >= depth:
+        faces = np.linspace(0.0, depth, cells + 1)
+    else:
+        lo, hi = 1.0 + 1e-9, 2.0
+        while first * (hi**cells - 1) / (hi - 1) < depth:
+            hi += 1.0
+        for _ in range(200):
+            mid = 0.5 * (lo + hi)
+            lo, hi = (mid, hi) if first * (mid**cells - 1) / (mid - 1) < depth else (lo, mid)
+        faces = first * (lo ** np.arange(cells + 1) - 1) / (lo - 1)
+        faces *= depth / faces[-1]
+    return Grid(np.diff(faces), 0.5 * (faces[1:] + faces[:-1]))
+
+
+@dataclass(frozen=True, eq=False)
+class Drive:
+    """What the oxide's state does to a contact over a span of time.
+
+    time [s], and at its nodes the oxygen activity f and the switches of R3 and R3b, all (n,) [1].
+    """
+
+    time: Array
+    oxygen: Array
+    sulfide: Array
+    thiophosphate: Array
+
+    def arrays(self) -> tuple[Array, Array, Array, Array]:
+        return self.time, self.oxygen, self.sulfide, self.thiophosphate
+
+
+def resample(time: Array, *series: Array, nodes: int = DRIVE_NODES) -> tuple[Array, ...]:
+    """Piecewise linear series on fewer, equally spaced nodes that keep each series' integral.
+
+    Node values are averages of the fine series over the hat's support, so charge and exposure are conserved
+    to round-off after a final scaling.
+    """
+    grid = np.linspace(time[0], time[-1], nodes)
+    out: list[Array] = [grid]
+    for values in series:
+        coarse = np.interp(grid, time, values)
+        exact, approximate = np.trapezoid(values, time), np.trapezoid(coarse, grid)
+        out.append(coarse * (exact / approximate) if approximate > 0 else coarse)
+    return tuple(out)
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """State of a contact: concentrations y (10, n) [mol m-3], uptake u (2,) [mol m-2], next step h [s]."""
+
+    grid: Grid
+    rates: Rates
+    reach: Array
+    y: Array
+    u: Array
+    step: float = 0.0
+    steps: int = 0
+
+
+def new_column(grid: Grid, rates: Rates, reach: float, exposed: float) -> Column:
+    """A pristine contact whose oxidation by electron transfer reaches ``reach`` [m] over ``exposed`` area share."""
+    y = np.zeros((kernels.N_SPECIES, grid.width.size))
+    y[kernels.PS4] = y[kernels.S2] = rates.t0
+    y[kernels.PS4_EXPOSED] = y[kernels.S2_EXPOSED] = exposed * rates.t0
+    return Column(grid, rates, np.maximum(0.0, 1.0 - grid.centre / reach), y, np.zeros(2))
+
+
+@functools.cache
+def _workspace(n: int) -> kernels.Workspace:
+    m = kernels.N_SPECIES
+    e = np.empty
+    return kernels.Workspace(
+        e((4, m, n)), e((4, 2)), e((m, n)), e(2), e((m, n)), e(2), e(n), e(10), e(10), e((5, n)), e((4, n)), e((m, n)), e(2)
+    )
+
+
+def advance(column: Column, drive: Drive, tolerance: float) -> Column:
+    """The column after ``drive``; the given column is left as it was.
+
+    ``tolerance`` is relative, with an absolute share of the electrolyte's concentration (1e-3 of the
+    equilibrium concentration for oxygen).
+
+    Raises SolverFailure when the step underflows or the step budget is spent.
+    """
+    y, u, p = column.y.copy(), column.u.copy(), column.rates
+    scale = np.full(kernels.N_SPECIES, p.t0)
+    scale[kernels.OX] = p.c_eq
+    scale_u = 1e-9 * p.t0
+    h, accepted, _ = kernels.advance(
+        p, column.grid.width, column.reach, drive.arrays(), tolerance, scale, scale_u, column.step, y, u,
+        _workspace(column.grid.width.size), MAX_STEPS,
+    )  # fmt: skip
+    if accepted < 0:
+        raise SolverFailure(f"the interphase column stalled at a step of {h:.1e} s; loosen numerics.column_tolerance")
+    return replace(column, y=y, u=u, step=h, steps=column.steps + accepted)
+
+
+def amounts(column: Column) -> dict[str, float]:
+    """Amounts per contact area [mol m-2]; "electrons" is what R3 and R3b released less what R4 consumed."""
+    y, dz = column.y, column.grid.width
+    total = y @ dz
+    depth = float(dz.sum())
+    t, f, q, e, r = (float(total[i]) for i in (1, 2, 5, 7, 6))
+    r4 = q - (column.rates.t0 * depth - f - e)
+    return {
+        "oxygen": float(column.u.sum()),
+        "thiophosphate": column.rates.t0 * depth - t,
+        "phosphate": float(total[kernels.PO4]),
+        "sulfate": q,
+        "oxidised_sulfur": float(total[kernels.S0]),
+        "P2S5": r,
+        "electrons": 2 * e + 3 * r - 2 * r4,
+    }
+
+
+def layer_thickness(column: Column) -> float:
+    """L = integral of (1 - c_T/c_T(0)) dz [m]."""
+    return float(np.dot(1.0 - column.y[kernels.PS4] / column.rates.t0, column.grid.width))
+
+
+def conductivity_profile(column: Column, volumes: Array, sigmas: tuple[float, float, float]) -> Array:
+    """Ionic conductivity of every cell [S m-1], by effective medium from the phase rules."""
+    out = np.empty(column.grid.width.size)
+    kernels.layer_conductivity(column.y, column.rates.t0, volumes, sigmas, out)
+    return out
+
+
+def layer_resistance(column: Column, volumes: Array, sigmas: tuple[float, float, float]) -> float:
+    """R = integral of (1/sigma - 1/sigma_SE) dz [ohm m2]."""
+    sigma = conductivity_profile(column, volumes, sigmas)
+    return float(np.dot(1.0 / sigma - 1.0 / sigmas[0], column.grid.width))

@@ -1,0 +1,209 @@
+"""The three contacts of the cathode composite: NCM, carbon and current collector against electrolyte."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from interphase_sim import coating, materials
+from interphase_sim.interphase import column, kernels
+from interphase_sim.interphase.column import Column, Drive, Grid
+from interphase_sim.interphase.kernels import Array, Rates
+from interphase_sim.scenario import Coating, Kinetics, Scenario
+
+FULL_ACTIVITY = 4.2  # V vs Li/Li+, where the oxygen activity is one by definition
+LITHIUM_EXTRACTED_AT_FULL_ACTIVITY = 0.654  # of Li1MO2 at 4.2 V, from the NCM622 potential
+PHASES = ("Li6PS5Cl", "Li3PS4", "Li2S", "LiCl", "Li3PO4", "Li2SO4", "S", "P2S5/2")
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """What does not change during a run: kinetics, temperature [K], areas [m2 kg-1 of NCM622], grid, phases."""
+
+    kinetics: Kinetics
+    coating: Coating | None
+    shield: coating.Shield | None
+    temperature: float
+    areas: dict[str, float]
+    grid: Grid
+    tolerance: float
+    volumes: Array
+    sigmas: tuple[float, float, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Contacts:
+    """State of the contacts: patches of the NCM and their columns, carbon and collector columns, coverage."""
+
+    patches: tuple[coating.Patch, ...]
+    ncm: tuple[Column, ...]
+    carbon: Column
+    collector: Column
+    coverage: float
+
+
+def setting(scenario: Scenario, areas: dict[str, float], electrolyte_conductivity: float) -> Setting:
+    """Everything constant of a scenario's contacts at the cell's temperature.
+
+    Raises InputError naming a coating property that is missing and decides the answer.
+    """
+    numerics, layer, temperature = scenario.numerics, scenario.kinetics.layer, scenario.cell.temperature.si
+    volumes = [materials.lookup("products", name, "molar_volume").value for name in PHASES]
+    return Setting(
+        kinetics=scenario.kinetics,
+        coating=scenario.coating,
+        shield=coating.shield(scenario.coating, temperature) if scenario.coating else None,
+        temperature=temperature,
+        areas=areas,
+        grid=column.graded_grid(numerics.column_cells, numerics.first_cell.si, layer.electrolyte_available.si),
+        tolerance=numerics.column_tolerance,
+        volumes=np.array(volumes, dtype=float),
+        sigmas=(electrolyte_conductivity, layer.thiophosphate_conductivity.si, layer.insulating_conductivity.si),
+    )
+
+
+def _rates(kinetics: Kinetics, patch: coating.Patch | None, temperature: float) -> Rates:
+    """Constants of a column at a temperature; without a patch, no oxygen enters (carbon, collector)."""
+    oxygen, reactions = kinetics.oxygen, kinetics.reactions
+    a = coating.arrhenius(oxygen.activation_energy.si, temperature, oxygen.reference_temperature.si)
+    on = a if kinetics.losses.electrolyte_oxidation else 0.0
+    return Rates(
+        k1=a * reactions.phosphate.si,
+        k2=a * reactions.sulfate.si,
+        k4=a * reactions.polysulfide_sulfate.si,
+        k3=on * reactions.sulfide_oxidation.si,
+        k3b=on * reactions.thiophosphate_oxidation.si,
+        d0=a * oxygen.diffusivity.si,
+        beta=math.log(oxygen.converted_diffusivity_ratio.si),
+        t0=column.ELECTROLYTE_CONCENTRATION,
+        c_eq=oxygen.equilibrium_concentration.si,
+        kappa_0=a * patch.kappa_0 if patch else 0.0,
+        kappa_cov=a * patch.kappa_cov if patch else 0.0,
+        exposed=patch.exposed if patch else 0.0,
+        r_gap=patch.r_gap / a if patch else 0.0,
+        v=patch.v / a if patch else 0.0,
+    )
+
+
+def pristine(s: Setting) -> Contacts:
+    """Contacts before anything has reacted."""
+    reach = s.kinetics.reactions.reach.si
+    coverage = coating.coverage_at(s.coating, 0.0)
+    parts = coating.patches(s.coating, coverage, s.kinetics, s.temperature)
+
+    def fresh(patch: coating.Patch | None) -> Column:
+        exposed = patch.exposed if patch else 1.0
+        return column.new_column(s.grid, _rates(s.kinetics, patch, s.temperature), reach, exposed)
+
+    return Contacts(parts, tuple(fresh(p) for p in parts), fresh(None), fresh(None), coverage)
+
+
+def contact_dose(s: Setting, contacts: Contacts) -> Contacts:
+    """Reaction of the freshly pressed composite: hours at a temperature, at unit oxygen activity.
+
+    The lumped metathesis of discharged NCM with electrolyte. No current flows and the NCM is full, so nothing
+    can take up electrons: R3 rests until the first charge.
+    """
+    duration, temperature = s.kinetics.contact.duration.si, s.kinetics.contact.temperature.si
+    if duration <= 0:
+        return contacts
+    ends, flat = np.array([0.0, duration]), np.zeros(2)
+    drive = Drive(ends, np.ones(2), flat, flat)
+    dosed = []
+    for patch, col in zip(contacts.patches, contacts.ncm, strict=True):
+        warm = replace(col, rates=_rates(s.kinetics, patch, temperature))
+        done = column.advance(warm, drive, s.tolerance)
+        dosed.append(replace(done, rates=col.rates, step=0.0))
+    return replace(contacts, ncm=tuple(dosed))
+
+
+def oxygen_activity(kinetics: Kinetics, ocp: Array, surface: Array) -> Array:
+    """f of the oxide's own state, f(4.2 V) = 1 [1].
+
+    exponential: exp((U - 4.2 V)/efold) of the open-circuit potential at the surface stoichiometry;
+    onset: a smooth step in the lithium extracted at the surface, scaled to one at 4.2 V.
+    """
+    oxygen = kinetics.oxygen
+    if oxygen.potential_law == "exponential":
+        return np.asarray(np.exp((ocp - FULL_ACTIVITY) / oxygen.efold.si))
+    width, onset = oxygen.onset_width.si / 4, oxygen.onset_lithium_extracted.si
+    step = _switch(1.0 - surface, onset, 4 * width)
+    return np.asarray(step / _switch(np.array(LITHIUM_EXTRACTED_AT_FULL_ACTIVITY), onset, 4 * width))
+
+
+def _switch(value: Array, onset: float, width: float) -> Array:
+    """Logistic step from 12 to 88 % over ``width``."""
+    return np.asarray(1.0 / (1.0 + np.exp(-4.0 * (value - onset) / width)))
+
+
+def drive(kinetics: Kinetics, time: Array, potential: Array, ocp: Array, surface: Array) -> Drive:
+    """The drive of the contacts from a half-cycle's history: potential against the electrolyte [V vs Li/Li+],
+    open-circuit potential [V] and stoichiometry of the NCM's surface, all (n,) over time [s]."""
+    reactions = kinetics.reactions
+    width = reactions.onset_width.si
+    series = (
+        oxygen_activity(kinetics, ocp, surface),
+        _switch(potential, reactions.sulfide_onset.si, width),
+        _switch(potential, reactions.thiophosphate_onset.si, width),
+    )
+    return Drive(*column.resample(time, *series))
+
+
+def advance(s: Setting, contacts: Contacts, driven: Drive) -> Contacts:
+    """Contacts after a drive; the same potential acts on NCM, carbon and collector."""
+    dry = Drive(driven.time, np.zeros_like(driven.time), driven.sulfide, driven.thiophosphate)
+    return replace(
+        contacts,
+        ncm=tuple(column.advance(c, driven, s.tolerance) for c in contacts.ncm),
+        carbon=column.advance(contacts.carbon, dry, s.tolerance),
+        collector=column.advance(contacts.collector, dry, s.tolerance),
+    )
+
+
+def with_coverage(s: Setting, contacts: Contacts, coverage: float) -> Contacts:
+    """The same contacts at another coverage; freshly exposed oxide finds its electrolyte in electron reach."""
+    if coverage == contacts.coverage or len(contacts.patches) > 1:
+        return contacts
+    patch, old, col = coating.patches(s.coating, coverage, s.kinetics, s.temperature)[0], contacts.patches[0], contacts.ncm[0]
+    share = (patch.exposed - old.exposed) / (1.0 - old.exposed)
+    y = col.y.copy()
+    for part, whole in ((kernels.S2_EXPOSED, kernels.S2), (kernels.PS4_EXPOSED, kernels.PS4)):
+        y[part] += share * (y[whole] - y[part])
+    opened = replace(col, y=y, rates=_rates(s.kinetics, patch, s.temperature))
+    return replace(contacts, patches=(patch,), ncm=(opened,), coverage=coverage)
+
+
+def uncover(s: Setting, contacts: Contacts, swings: float) -> Contacts:
+    """Lower the coverage as far as ``swings`` full delithiation swings take it."""
+    return with_coverage(s, contacts, coating.coverage_at(s.coating, swings))
+
+
+def film_resistance(s: Setting, contacts: Contacts) -> float:
+    """Resistance of interphase and coating per NCM area in contact [ohm m2]."""
+    layers, near = [], []
+    for col in contacts.ncm:
+        sigma = column.conductivity_profile(col, s.volumes, s.sigmas)
+        width = col.grid.width
+        layers.append(float(np.dot(1.0 / sigma - 1.0 / s.sigmas[0], width)))
+        mouth = col.grid.centre < max(s.shield.gap_radius if s.shield else 0.0, width[0])
+        near.append(float(width[mouth].sum() / np.dot(1.0 / sigma[mouth], width[mouth])))
+    return coating.contact_resistance(contacts.patches, layers, near, s.shield)
+
+
+def layer_thickness(contacts: Contacts) -> float:
+    """Layer thickness averaged over the NCM's contact area [m]."""
+    return sum(p.area * column.layer_thickness(c) for p, c in zip(contacts.patches, contacts.ncm, strict=True))
+
+
+def amounts(contacts: Contacts) -> dict[str, dict[str, float]]:
+    """Amounts by interface and species per contact area [mol m-2], patches of the NCM averaged by area."""
+    parts = [(p.area, column.amounts(c)) for p, c in zip(contacts.patches, contacts.ncm, strict=True)]
+    mean = {key: sum(area * found[key] for area, found in parts) for key in parts[0][1]}
+    return {"ncm": mean, "carbon": column.amounts(contacts.carbon), "collector": column.amounts(contacts.collector)}
+
+
+def profile(contacts: Contacts) -> Array:
+    """Concentrations at the NCM (10, n) [mol m-3], patches averaged by area."""
+    return np.asarray(sum(p.area * c.y for p, c in zip(contacts.patches, contacts.ncm, strict=True)))

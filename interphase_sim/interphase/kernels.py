@@ -1,0 +1,435 @@
+"""Compiled kernels of the interphase: the reaction-diffusion column and the conductivity of its layer.
+
+The column, per volume of original electrolyte (z = 0 at the oxide, z > 0 into the electrolyte):
+
+    dO/dt = d/dz(D dO/dz) - 4 (r1 + r2 + r4)          r1  = k1 O T    PS4(3-) + 4 O -> PO4(3-) + 4 S(0)
+    dT/dt = -r1 - r3b          dP/dt = r1              r2  = k2 O F    S(2-) + 4 O -> SO4(2-)
+    dF/dt = -r2 - r3           dQ/dt = r2 + r4         r4  = k4 O S    S(0) + 4 O + 2 Li+ + 2 e- -> Li2SO4
+    dS/dt = 4 r1 + r3 + 1.5 r3b - r4                   r3  = k3 g w X  S(2-) -> S(0) + 2 e-
+    dR/dt = r3b                dE/dt = r3              r3b = k3b b w Y PS4(3-) -> PS2.5 + 1.5 S(0) + 3 e-
+    dX/dt = -k2 O X - r3       dY/dt = -k1 O Y - r3b   w = max(0, 1 - z/lambda_e)
+
+X and Y are the parts of F and T that lie over exposed oxide or carbon, where electrons can be taken up; on a
+bare contact X = F and Y = T.  E counts what R3 has oxidised.  D = D0 exp(beta (1 - T/T0)).
+
+Boundary: N = N_gap + N_cov into z = 0, no flux at z = Z,
+    N_x = K_x (c_eq - O_1) / (1 + (K_gap + K_cov) dz_1/(2 D_1)),  K_cov = kappa_cov f(t),
+    K_gap = e kappa_0 f / (1 + kappa_0 f (r_gap + v U_gap)),      dU_x/dt = N_x.
+
+Time: Rosenbrock method RODAS3 (Sandu et al., Atmos. Environ. 31, 3459 (1997)): four stages, order 3 with an
+embedded order 2, stiffly accurate, exact Jacobian.  Immobile species are affine in their cell's oxygen
+increment and are eliminated, which leaves one tridiagonal solve per stage.  Linear invariants of the
+equations therefore hold to round-off.
+
+| symbol | meaning | unit |
+|---|---|---|
+| y (10, n) | O T F S P Q R E X Y per cell | mol m-3 |
+| u (2,) | oxygen taken up through gaps, through the coating, per NCM area | mol m-2 |
+| tk, fk, gk, bk | nodes of the drive: time, oxygen activity, switches of R3 and R3b | s, 1 |
+| k1 k2 k4 | rate constants | m3 mol-1 s-1 |
+| k3 k3b | rate constants | s-1 |
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+
+OX, PS4, S2, S0, PO4, SO4, PS25, OXIDISED, S2_EXPOSED, PS4_EXPOSED = range(10)
+N_SPECIES = 10
+
+jit = numba.njit(cache=True)
+
+
+class Rates(NamedTuple):
+    """Constants of one column; see the module's table for symbols and units."""
+
+    k1: float
+    k2: float
+    k4: float
+    k3: float
+    k3b: float
+    d0: float
+    beta: float
+    t0: float
+    c_eq: float
+    kappa_0: float
+    kappa_cov: float
+    exposed: float
+    r_gap: float
+    v: float
+
+
+# RODAS3 in the form (I/(h gamma) - J) K_i = f(Y_i) + sum_j (c_ij/h) K_j + gamma_i h df/dt
+GAMMA = 0.5
+
+
+@jit
+def drive_at(t: float, tk: Array, values: Array) -> tuple[float, float]:
+    """Piecewise linear value and slope of a drive at time t, constant outside its nodes."""
+    n = tk.shape[0]
+    if n == 1 or t >= tk[n - 1]:
+        return values[n - 1], 0.0
+    i = min(max(np.searchsorted(tk, t, side="right") - 1, 0), n - 2)
+    slope = (values[i + 1] - values[i]) / (tk[i + 1] - tk[i])
+    return values[i] + slope * (t - tk[i]), slope
+
+
+@jit
+def boundary(p: Rates, f: float, o1: float, d1: float, half: float, u_gap: float, out: Array) -> None:
+    """Oxygen fluxes through gaps and coating and their derivatives.
+
+    out = [N_gap, N_cov, dN_gap/dO, dN_cov/dO, dN_gap/dU, dN_cov/dU, dN_gap/dT, dN_cov/dT, dN_gap/df, dN_cov/df],
+    ``half`` = dz_1/2 [m], ``d1`` = D in the first cell [m2 s-1].
+    """
+    barrier = p.r_gap + p.v * u_gap
+    damp = 1.0 / (1.0 + p.kappa_0 * f * barrier)
+    k_gap = p.exposed * p.kappa_0 * f * damp
+    k_cov = p.kappa_cov * f
+    gap_u = -p.exposed * (p.kappa_0 * f * damp) ** 2 * p.v
+    gap_f = p.exposed * p.kappa_0 * damp * damp
+    rho = half / d1
+    rho_t = rho * p.beta / p.t0
+    g = 1.0 / (1.0 + (k_gap + k_cov) * rho)
+    drop = p.c_eq - o1
+    out[0] = k_gap * drop * g
+    out[1] = k_cov * drop * g
+    out[2] = -k_gap * g
+    out[3] = -k_cov * g
+    out[4] = gap_u * drop * g * (1.0 - k_gap * rho * g)
+    out[5] = -k_cov * drop * rho * gap_u * g * g
+    out[6] = -k_gap * drop * (k_gap + k_cov) * rho_t * g * g
+    out[7] = -k_cov * drop * (k_gap + k_cov) * rho_t * g * g
+    out[8] = gap_f * drop * g - k_gap * drop * rho * (gap_f + p.kappa_cov) * g * g
+    out[9] = p.kappa_cov * drop * g - k_cov * drop * rho * (gap_f + p.kappa_cov) * g * g
+
+
+@jit
+def diffusivity(p: Rates, y: Array, out: Array) -> None:
+    """D0 exp(beta (1 - T/T0)) per cell [m2 s-1]."""
+    for i in range(y.shape[1]):
+        out[i] = p.d0 * np.exp(p.beta * (1.0 - y[1, i] / p.t0))
+
+
+@jit
+def right_side(
+    p: Rates, dz: Array, w: Array, f: float, g: float, b: float, y: Array, u: Array, d: Array, bc: Array, dy: Array, du: Array
+) -> None:
+    """Semi-discrete right-hand side of the module's equations: dy (10, n) [mol m-3 s-1], du (2,) [mol m-2 s-1]."""
+    n = dz.shape[0]
+    diffusivity(p, y, d)
+    boundary(p, f, y[0, 0], d[0], 0.5 * dz[0], u[0], bc)
+    du[0] = bc[0]
+    du[1] = bc[1]
+    inflow = bc[0] + bc[1]
+    for i in range(n):
+        outflow = 0.0
+        if i < n - 1:
+            outflow = (d[i] + d[i + 1]) * (y[0, i] - y[0, i + 1]) / (dz[i] + dz[i + 1])
+        o = y[0, i]
+        r1 = p.k1 * o * y[1, i]
+        r2 = p.k2 * o * y[2, i]
+        r4 = p.k4 * o * y[3, i]
+        r3 = p.k3 * g * w[i] * y[8, i]
+        r3b = p.k3b * b * w[i] * y[9, i]
+        dy[0, i] = (inflow - outflow) / dz[i] - 4.0 * (r1 + r2 + r4)
+        dy[1, i] = -r1 - r3b
+        dy[2, i] = -r2 - r3
+        dy[3, i] = 4.0 * r1 + r3 + 1.5 * r3b - r4
+        dy[4, i] = r1
+        dy[5, i] = r2 + r4
+        dy[6, i] = r3b
+        dy[7, i] = r3
+        dy[8, i] = -p.k2 * o * y[8, i] - r3
+        dy[9, i] = -p.k1 * o * y[9, i] - r3b
+        inflow = outflow
+
+
+@jit
+def factorise(
+    p: Rates, dz: Array, w: Array, g: float, b: float, a: float, y: Array, d: Array, bc: Array, aff: Array, tri: Array
+) -> float:
+    """Eliminate the immobile species from (a I - J) and factorise the tridiagonal rest.
+
+    aff (5, n): response of Y, T, X, F, S in a cell to its oxygen increment.  tri (4, n): lower diagonal,
+    inverse pivots, upper diagonal / pivot, and the derivative of D with respect to T.
+    Returns the response of the gap uptake U_gap to the oxygen increment of the first cell.
+    """
+    n = dz.shape[0]
+    for i in range(n):
+        o = y[0, i]
+        e3 = p.k3 * g * w[i]
+        e3b = p.k3b * b * w[i]
+        aff[0, i] = -p.k1 * y[9, i] / (a + p.k1 * o + e3b)
+        aff[1, i] = (-p.k1 * y[1, i] - e3b * aff[0, i]) / (a + p.k1 * o)
+        aff[2, i] = -p.k2 * y[8, i] / (a + p.k2 * o + e3)
+        aff[3, i] = (-p.k2 * y[2, i] - e3 * aff[2, i]) / (a + p.k2 * o)
+        gain = 4.0 * p.k1 * y[1, i] - p.k4 * y[3, i] + 4.0 * p.k1 * o * aff[1, i] + e3 * aff[2, i] + 1.5 * e3b * aff[0, i]
+        aff[4, i] = gain / (a + p.k4 * o)
+        tri[3, i] = -p.beta / p.t0 * d[i]
+        sink = p.k1 * (y[1, i] + o * aff[1, i]) + p.k2 * (y[2, i] + o * aff[3, i]) + p.k4 * (y[3, i] + o * aff[4, i])
+        tri[1, i] = a + 4.0 * sink
+        tri[0, i] = 0.0
+        tri[2, i] = 0.0
+    u_o = (bc[2] + bc[6] * aff[1, 0]) / (a - bc[4])
+    tri[1, 0] -= (bc[2] + bc[3] + (bc[4] + bc[5]) * u_o + (bc[6] + bc[7]) * aff[1, 0]) / dz[0]
+    for i in range(n - 1):
+        span = dz[i] + dz[i + 1]
+        df = (d[i] + d[i + 1]) / span
+        jump = (y[0, i] - y[0, i + 1]) / span
+        left = df + jump * tri[3, i] * aff[1, i]
+        right = -df + jump * tri[3, i + 1] * aff[1, i + 1]
+        tri[1, i] += left / dz[i]
+        tri[2, i] = right / dz[i]
+        tri[0, i + 1] = -left / dz[i + 1]
+        tri[1, i + 1] -= right / dz[i + 1]
+    for i in range(n):
+        if i > 0:
+            tri[1, i] -= tri[0, i] * tri[2, i - 1]
+        tri[1, i] = 1.0 / tri[1, i]
+        tri[2, i] *= tri[1, i]
+    return u_o
+
+
+@jit
+def solve_stage(
+    p: Rates,
+    dz: Array,
+    w: Array,
+    g: float,
+    b: float,
+    a: float,
+    y: Array,
+    bc: Array,
+    aff: Array,
+    tri: Array,
+    u_o: float,
+    rhs: Array,
+    rhs_u: Array,
+) -> None:
+    """Solve (a I - J) K = rhs in place, with the factors of ``factorise``."""
+    n = dz.shape[0]
+    for i in range(n):
+        o = y[0, i]
+        e3 = p.k3 * g * w[i]
+        e3b = p.k3b * b * w[i]
+        rhs[9, i] /= a + p.k1 * o + e3b
+        rhs[1, i] = (rhs[1, i] - e3b * rhs[9, i]) / (a + p.k1 * o)
+        rhs[8, i] /= a + p.k2 * o + e3
+        rhs[2, i] = (rhs[2, i] - e3 * rhs[8, i]) / (a + p.k2 * o)
+        rhs[3, i] = (rhs[3, i] + 4.0 * p.k1 * o * rhs[1, i] + e3 * rhs[8, i] + 1.5 * e3b * rhs[9, i]) / (a + p.k4 * o)
+        rhs[0, i] -= 4.0 * o * (p.k1 * rhs[1, i] + p.k2 * rhs[2, i] + p.k4 * rhs[3, i])
+    rhs_u[0] = (rhs_u[0] + bc[6] * rhs[1, 0]) / (a - bc[4])
+    rhs[0, 0] += ((bc[4] + bc[5]) * rhs_u[0] + (bc[6] + bc[7]) * rhs[1, 0]) / dz[0]
+    for i in range(n - 1):
+        jump = (y[0, i] - y[0, i + 1]) / (dz[i] + dz[i + 1])
+        flux = jump * (tri[3, i] * rhs[1, i] + tri[3, i + 1] * rhs[1, i + 1])
+        rhs[0, i] -= flux / dz[i]
+        rhs[0, i + 1] += flux / dz[i + 1]
+    rhs[0, 0] *= tri[1, 0]
+    for i in range(1, n):
+        rhs[0, i] = (rhs[0, i] - tri[0, i] * rhs[0, i - 1]) * tri[1, i]
+    for i in range(n - 2, -1, -1):
+        rhs[0, i] -= tri[2, i] * rhs[0, i + 1]
+    for i in range(n):
+        o = y[0, i]
+        x = rhs[0, i]
+        rhs[9, i] += aff[0, i] * x
+        rhs[1, i] += aff[1, i] * x
+        rhs[8, i] += aff[2, i] * x
+        rhs[2, i] += aff[3, i] * x
+        rhs[3, i] += aff[4, i] * x
+        rhs[4, i] = (rhs[4, i] + p.k1 * (y[1, i] * x + o * rhs[1, i])) / a
+        rhs[5, i] = (rhs[5, i] + p.k2 * (y[2, i] * x + o * rhs[2, i]) + p.k4 * (y[3, i] * x + o * rhs[3, i])) / a
+        rhs[6, i] = (rhs[6, i] + p.k3b * b * w[i] * rhs[9, i]) / a
+        rhs[7, i] = (rhs[7, i] + p.k3 * g * w[i] * rhs[8, i]) / a
+    rhs_u[0] += u_o * rhs[0, 0]
+    rhs_u[1] = (rhs_u[1] + bc[3] * rhs[0, 0] + bc[5] * rhs_u[0] + bc[7] * rhs[1, 0]) / a
+
+
+@jit
+def time_derivative(p: Rates, dz: Array, w: Array, slopes: tuple[float, float, float], y: Array, bc: Array, ft: Array, ftu: Array) -> None:
+    """Partial derivative of the right-hand side with respect to time, through the drives alone."""
+    df, dg, db = slopes
+    ft[:, :] = 0.0
+    for i in range(dz.shape[0]):
+        r3 = p.k3 * dg * w[i] * y[8, i]
+        r3b = p.k3b * db * w[i] * y[9, i]
+        ft[1, i] = -r3b
+        ft[2, i] = -r3
+        ft[3, i] = r3 + 1.5 * r3b
+        ft[6, i] = r3b
+        ft[7, i] = r3
+        ft[8, i] = -r3
+        ft[9, i] = -r3b
+    ftu[0] = bc[8] * df
+    ftu[1] = bc[9] * df
+    ft[0, 0] = (ftu[0] + ftu[1]) / dz[0]
+
+
+@jit
+def blend(out: Array, base: Array, k1: Array, c1: float, k2: Array, c2: float, k3: Array, c3: float) -> None:
+    """out = base + c1 k1 + c2 k2 + c3 k3, element by element on flat arrays."""
+    for i in range(out.size):
+        out[i] = base[i] + c1 * k1[i] + c2 * k2[i] + c3 * k3[i]
+
+
+class Workspace(NamedTuple):
+    """Scratch arrays of the integrator, one set per column size."""
+
+    k: Array  # (4, 10, n) stages
+    ku: Array  # (4, 2)
+    f: Array  # (10, n) right-hand side at the step's start
+    fu: Array
+    ft: Array  # (10, n) its partial time derivative
+    ftu: Array
+    d: Array  # (n,)
+    bc: Array  # (10,) boundary terms at the step's start
+    bc_stage: Array
+    aff: Array  # (5, n)
+    tri: Array  # (4, n)
+    y: Array  # (10, n) trial state
+    u: Array
+
+
+@jit
+def rosenbrock_step(
+    p: Rates, dz: Array, w: Array, t: float, h: float, drive: tuple[Array, Array, Array, Array], y: Array, u: Array, ws: Workspace
+) -> None:
+    """One RODAS3 step from (y, u) to the trial state of the workspace; stage 4 is the error estimate."""
+    a = 1.0 / (h * GAMMA)
+    tk, fk, gk, bk = drive
+    f, f_t = drive_at(t, tk, fk)
+    g, g_t = drive_at(t, tk, gk)
+    b, b_t = drive_at(t, tk, bk)
+    k0, k1, k2, k3 = ws.k[0].ravel(), ws.k[1].ravel(), ws.k[2].ravel(), ws.k[3].ravel()
+    q0, q1, q2, q3 = ws.ku[0], ws.ku[1], ws.ku[2], ws.ku[3]
+    f0, ft, y0, yt = ws.f.ravel(), ws.ft.ravel(), y.ravel(), ws.y.ravel()
+    right_side(p, dz, w, f, g, b, y, u, ws.d, ws.bc, ws.f, ws.fu)
+    u_o = factorise(p, dz, w, g, b, a, y, ws.d, ws.bc, ws.aff, ws.tri)
+    time_derivative(p, dz, w, (f_t, g_t, b_t), y, ws.bc, ws.ft, ws.ftu)
+    # stages 1 and 2 share f(y): RODAS3 evaluates the right-hand side three times per step
+    blend(k0, f0, ft, 0.5 * h, ft, 0.0, ft, 0.0)
+    blend(q0, ws.fu, ws.ftu, 0.5 * h, ws.ftu, 0.0, ws.ftu, 0.0)
+    solve_stage(p, dz, w, g, b, a, y, ws.bc, ws.aff, ws.tri, u_o, ws.k[0], q0)
+    blend(k1, f0, k0, 4.0 / h, ft, 1.5 * h, ft, 0.0)
+    blend(q1, ws.fu, q0, 4.0 / h, ws.ftu, 1.5 * h, ws.ftu, 0.0)
+    solve_stage(p, dz, w, g, b, a, y, ws.bc, ws.aff, ws.tri, u_o, ws.k[1], q1)
+    f, _ = drive_at(t + h, tk, fk)
+    g1, _ = drive_at(t + h, tk, gk)
+    b1, _ = drive_at(t + h, tk, bk)
+    blend(yt, y0, k0, 2.0, k0, 0.0, k0, 0.0)
+    blend(ws.u, u, q0, 2.0, q0, 0.0, q0, 0.0)
+    right_side(p, dz, w, f, g1, b1, ws.y, ws.u, ws.d, ws.bc_stage, ws.k[2], q2)
+    blend(k2, k2, k0, 1.0 / h, k1, -1.0 / h, k1, 0.0)
+    blend(q2, q2, q0, 1.0 / h, q1, -1.0 / h, q1, 0.0)
+    solve_stage(p, dz, w, g, b, a, y, ws.bc, ws.aff, ws.tri, u_o, ws.k[2], q2)
+    blend(yt, yt, k2, 1.0, k2, 0.0, k2, 0.0)
+    blend(ws.u, ws.u, q2, 1.0, q2, 0.0, q2, 0.0)
+    right_side(p, dz, w, f, g1, b1, ws.y, ws.u, ws.d, ws.bc_stage, ws.k[3], q3)
+    blend(k3, k3, k0, 1.0 / h, k1, -1.0 / h, k2, -8.0 / 3.0 / h)
+    blend(q3, q3, q0, 1.0 / h, q1, -1.0 / h, q2, -8.0 / 3.0 / h)
+    solve_stage(p, dz, w, g, b, a, y, ws.bc, ws.aff, ws.tri, u_o, ws.k[3], q3)
+    blend(yt, yt, k3, 1.0, k3, 0.0, k3, 0.0)
+    blend(ws.u, ws.u, q3, 1.0, q3, 0.0, q3, 0.0)
+
+
+@jit
+def error_norm(tol: float, scale: Array, scale_u: float, y: Array, u: Array, error: Array, error_u: Array) -> float:
+    """Largest error over tol (scale + |y|), over cells, species and uptakes."""
+    worst = 0.0
+    for s in range(y.shape[0]):
+        for i in range(y.shape[1]):
+            worst = max(worst, abs(error[s, i]) / (tol * (scale[s] + abs(y[s, i]))))
+    for s in range(2):
+        worst = max(worst, abs(error_u[s]) / (tol * (scale_u + abs(u[s]))))
+    return worst
+
+
+@jit
+def advance(
+    p: Rates, dz: Array, w: Array, drive: tuple[Array, Array, Array, Array], tol: float, scale: Array, scale_u: float,
+    h: float, y: Array, u: Array, ws: Workspace, max_steps: int,
+) -> tuple[float, int, int]:
+    """Integrate (y, u) in place over the drive's time span with adaptive steps.
+
+    Returns the step size to start the next span with [s], accepted steps (negative: the step budget ran out
+    or the step underflowed) and rejected steps.
+    """
+    t = drive[0][0]
+    end = drive[0][-1]
+    span = end - t
+    accepted = 0
+    rejected = 0
+    if span <= 0.0:
+        return h, 0, 0
+    h = min(h, span) if h > 0.0 else 1e-3 * span
+    proposed = h
+    while t < end:
+        if accepted + rejected >= max_steps or h < 1e-13 * span:
+            return h, -accepted - 1, rejected
+        last = t + h >= end - 1e-9 * span
+        if last:
+            proposed = h
+            h = end - t
+        rosenbrock_step(p, dz, w, t, h, drive, y, u, ws)
+        err = error_norm(tol, scale, scale_u, y, u, ws.k[3], ws.ku[3])
+        if err <= 1.0:
+            y[:, :] = ws.y
+            u[:] = ws.u
+            t = end if last else t + h
+            accepted += 1
+            h *= min(5.0, 0.9 * max(err, 1e-6) ** (-1.0 / 3.0))
+            proposed = max(h, proposed)
+        else:
+            # "not err <= 1" also catches a step that produced nan
+            rejected += 1
+            h *= max(0.1, 0.9 * err ** (-1.0 / 3.0)) if np.isfinite(err) else 0.1
+            proposed = h
+    return proposed, accepted, rejected
+
+
+@jit
+def effective_conductivity(shares: tuple[float, float, float], sigmas: tuple[float, float, float]) -> float:
+    """Bruggeman's symmetric effective medium, sum_i phi_i (s_i - s)/(s_i + 2 s) = 0, for three phases [S m-1]."""
+    lo = min(sigmas[0], sigmas[1], sigmas[2])
+    hi = max(sigmas[0], sigmas[1], sigmas[2])
+    for _ in range(200):
+        mid = np.sqrt(lo * hi)
+        total = 0.0
+        for k in range(3):
+            total += shares[k] * (sigmas[k] - mid) / (sigmas[k] + 2.0 * mid)
+        if total > 0.0:
+            lo = mid
+        else:
+            hi = mid
+        if hi <= lo * (1.0 + 1e-14):
+            break
+    return np.sqrt(lo * hi)
+
+
+@jit
+def layer_conductivity(y: Array, t0: float, volumes: Array, sigmas: tuple[float, float, float], out: Array) -> None:
+    """Ionic conductivity of each cell from its phases [S m-1].
+
+    ``volumes`` [m3 mol-1]: Li6PS5Cl, Li3PS4, Li2S, LiCl, Li3PO4, Li2SO4, S, P2S5/2.  Phase rules: argyrodite
+    min(T, F); excess PS4 as Li3PS4, excess sulfide as Li2S; one LiCl per lost argyrodite.  ``sigmas``:
+    electrolyte, Li3PS4, everything else (insulating).
+    """
+    for i in range(y.shape[1]):
+        intact = max(min(y[1, i], y[2, i]), 0.0)
+        argyrodite = volumes[0] * intact
+        thiophosphate = volumes[1] * max(y[1, i] - intact, 0.0)
+        insulating = volumes[2] * max(y[2, i] - intact, 0.0) + volumes[3] * max(t0 - intact, 0.0)
+        insulating += volumes[4] * max(y[4, i], 0.0) + volumes[5] * max(y[5, i], 0.0)
+        insulating += volumes[6] * max(y[3, i], 0.0) + volumes[7] * max(y[6, i], 0.0)
+        total = argyrodite + thiophosphate + insulating
+        if insulating <= 1e-12 * total:
+            out[i] = sigmas[0]
+        else:
+            out[i] = effective_conductivity((argyrodite / total, thiophosphate / total, insulating / total), sigmas)

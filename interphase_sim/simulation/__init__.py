@@ -1,0 +1,86 @@
+"""Cycle a cell and its contacts: ``simulate(scenario)`` gives the Dataset of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from interphase_sim.errors import SolverFailure
+from interphase_sim.scenario import Scenario
+from interphase_sim.simulation import checkpoint, loop
+from interphase_sim.simulation.loop import Bench, Half, State
+from interphase_sim.simulation.recorder import Recorder
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+Progress = Callable[[int, int, str], None]
+
+__all__ = ["simulate"]
+
+
+def simulate(
+    scenario: Scenario, *, directory: Path | None = None, resume: bool = False, progress: Progress | None = None
+) -> xr.Dataset:
+    """Cycle a cell and its contacts as the scenario says.
+
+    directory: where checkpoints are kept (none: no checkpoints). resume: go on from the checkpoint there; the
+    result is the same bit for bit. progress: called after every cycle with cycle, cycles and a text.
+
+    Returns the Dataset of ``results``. A cell that passes its cut-off at the applied current ends as a result;
+    a failed solver ends the run with status "solver failure at cycle n" and keeps what was computed.
+    Raises InputError for a coating property that is unknown and decides the answer.
+    """
+    bench = loop.prepare(scenario)
+    recorder, state, first = _started(bench, directory if resume else None)
+    total = scenario.protocol.cycles
+    while recorder.open and recorder.cycles < total:
+        state, first = _next_cycle(bench, recorder, state, first)
+        if progress:
+            progress(recorder.cycles, total, recorder.status)
+        if directory and recorder.cycles % scenario.numerics.checkpoint_every == 0:
+            checkpoint.save(directory, recorder, state, first)
+    if recorder.open:
+        recorder.status = "completed"
+    if directory:
+        checkpoint.save(directory, recorder, state, first)
+    return recorder.dataset()
+
+
+def _started(bench: Bench, directory: Path | None) -> tuple[Recorder, State, State | None]:
+    found = checkpoint.load(bench, directory) if directory else None
+    if found:
+        return found
+    state, recorder = loop.begin(bench), Recorder(bench)
+    recorder.contact_dose(state)
+    return recorder, state, None
+
+
+def _next_cycle(bench: Bench, recorder: Recorder, state: State, first: State | None) -> tuple[State, State | None]:
+    """One cycle, recorded; a run that cannot go on keeps its last good state and says why."""
+    number = recorder.cycles + 1
+    try:
+        after, charge, discharge = loop.cycle(bench, state, number)
+        if _ended(bench, recorder, number, charge, discharge):
+            return state, first
+        first = after if first is None else first
+        recorder.cycle(number, after, charge, discharge)
+        if recorder.wanted(number):
+            lost = recorder.rows[1]["discharge_capacity"] - recorder.rows[number]["discharge_capacity"]
+            recorder.losses[number] = loop.split_losses(bench, first, after, number, lost)
+    except SolverFailure as failure:
+        recorder.status = f"solver failure at cycle {number}: {failure}"
+        return state, first
+    if discharge.charge < bench.scenario.numerics.end_of_life_capacity.si:
+        recorder.status = f"end of life at cycle {number}: capacity below numerics.end_of_life_capacity"
+    return after, first
+
+
+def _ended(bench: Bench, recorder: Recorder, number: int, charge: Half, discharge: Half) -> bool:
+    """Whether the cell passed its cut-off at the applied current, and so has no capacity left."""
+    for name, half in (("charge", charge), ("discharge", discharge)):
+        if half.spent:
+            recorder.status = f"end of life at cycle {number}: the {name} cut-off is passed at the applied current"
+            return True
+    return False

@@ -1,0 +1,129 @@
+"""Checkpoints of a run: one npz file, arrays bit for bit, written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from interphase_sim.errors import InputError
+from interphase_sim.interphase import contacts as ct
+from interphase_sim.interphase.column import Column
+from interphase_sim.losses import Ncm
+from interphase_sim.simulation.loop import Bench, Rates, State
+from interphase_sim.simulation.recorder import Recorder, versions
+
+FILE_NAME = "checkpoint.npz"
+SCALARS = ("owed", "swings", "elapsed", "external", "applied", "lost_to_rock_salt", "mean")
+
+
+def save(directory: Path, recorder: Recorder, state: State, first: State | None) -> None:
+    """Write the checkpoint of a run; a reader finds the old file or the new one."""
+    arrays: dict[str, Any] = {}
+    meta = {
+        "digest": recorder.bench.scenario.digest(),
+        "versions": versions(),
+        "status": recorder.status,
+        "warnings": recorder.warnings,
+        "rows": recorder.rows,
+        "losses": {str(k): v for k, v in recorder.losses.items()},
+        "outputs": sorted(recorder.profiles),
+        "state": _flat("state", state, arrays),
+        "first": _flat("first", first, arrays) if first is not None else None,
+    }
+    arrays["amounts"] = np.array(recorder.amounts)
+    for number, profile in recorder.profiles.items():
+        arrays[f"profile_{number}"] = profile
+        if number in recorder.curves:
+            arrays[f"curve_{number}"] = np.array(recorder.curves[number])
+    part = directory / f".{FILE_NAME}.{os.getpid()}.part"
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as file:
+            np.savez(file, meta=np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8), **arrays)
+        os.replace(part, directory / FILE_NAME)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise InputError(f"{directory / FILE_NAME}: cannot be written ({error.strerror or error})") from error
+
+
+def load(bench: Bench, directory: Path) -> tuple[Recorder, State, State | None] | None:
+    """What a checkpoint holds, or None when there is none yet.
+
+    Raises InputError when it is damaged or belongs to another scenario or version.
+    """
+    path = directory / FILE_NAME
+    if not path.exists():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        meta = json.loads(arrays.pop("meta").tobytes())
+        known, made = meta["digest"], meta["versions"]
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError) as error:
+        raise InputError(f"{path}: damaged, or not a checkpoint; start again with --force") from error
+    if known != bench.scenario.digest():
+        raise InputError(f"{path}: belongs to another scenario; start again with --force or use another folder")
+    if made != versions():
+        raise InputError(f"{path}: written by other versions ({made}); start again with --force")
+    return _recorder(bench, meta, arrays), _state(bench, "state", meta["state"], arrays), _first(bench, meta, arrays)
+
+
+def _first(bench: Bench, meta: dict[str, Any], arrays: dict[str, Any]) -> State | None:
+    return _state(bench, "first", meta["first"], arrays) if meta["first"] else None
+
+
+def _recorder(bench: Bench, meta: dict[str, Any], arrays: dict[str, Any]) -> Recorder:
+    return Recorder(
+        bench,
+        rows=meta["rows"],
+        amounts=arrays["amounts"].tolist(),
+        curves={n: tuple(arrays[f"curve_{n}"]) for n in meta["outputs"] if f"curve_{n}" in arrays},
+        profiles={n: arrays[f"profile_{n}"] for n in meta["outputs"]},
+        losses={int(k): v for k, v in meta["losses"].items()},
+        status=meta["status"],
+        warnings=meta["warnings"],
+    )
+
+
+def _flat(name: str, state: State, arrays: dict[str, Any]) -> dict[str, Any]:
+    """Put a state's arrays into ``arrays`` and return its numbers."""
+    arrays[f"{name}_cell"] = state.cell
+    columns = (*state.contacts.ncm, state.contacts.carbon, state.contacts.collector)
+    for k, column in enumerate(columns):
+        arrays[f"{name}_y{k}"], arrays[f"{name}_u{k}"] = column.y, column.u
+    return {
+        **{key: getattr(state, key) for key in SCALARS},
+        "ncm": asdict(state.ncm),
+        "coverage": state.contacts.coverage,
+        "steps": [[c.step, c.steps] for c in columns],
+        "rates": [asdict(r) for r in state.rates],
+    }
+
+
+def _state(bench: Bench, name: str, numbers: dict[str, Any], arrays: dict[str, Any]) -> State:
+    contacts = ct.with_coverage(bench.setting, ct.pristine(bench.setting), numbers["coverage"])
+
+    def filled(column: Column, k: int) -> Column:
+        step, steps = numbers["steps"][k]
+        return replace(column, y=arrays[f"{name}_y{k}"], u=arrays[f"{name}_u{k}"], step=step, steps=steps)
+
+    n = len(contacts.ncm)
+    restored = replace(
+        contacts,
+        ncm=tuple(filled(c, k) for k, c in enumerate(contacts.ncm)),
+        carbon=filled(contacts.carbon, n),
+        collector=filled(contacts.collector, n + 1),
+    )
+    return State(
+        cell=arrays[f"{name}_cell"],
+        contacts=restored,
+        ncm=Ncm(**numbers["ncm"]),
+        rates=tuple(Rates(**r) for r in numbers["rates"]),
+        **{key: numbers[key] for key in SCALARS},
+    )

@@ -1,0 +1,176 @@
+"""From the loop's states to the rows, curves and profiles of the result."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import math
+import platform
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from interphase_sim import coating
+from interphase_sim.interphase import contacts as ct
+from interphase_sim.interphase import kernels
+from interphase_sim.simulation import loop
+from interphase_sim.simulation.loop import Bench, Half, State
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+CURVE_POINTS = 200
+PROFILE_ROWS = {
+    "oxygen": kernels.OX,
+    "thiophosphate": kernels.PS4,
+    "phosphate": kernels.PO4,
+    "sulfate": kernels.SO4,
+    "oxidised_sulfur": kernels.S0,
+    "P2S5": kernels.PS25,
+}
+MIXED_ABOVE, SEPARATE_BELOW = 1.0, 0.1  # bounds of L/(2 r_c) within which a closure is trusted
+
+
+@dataclass
+class Recorder:
+    """Rows by cycle and tables by output cycle; plain lists, so that a checkpoint can hold them."""
+
+    bench: Bench
+    rows: list[dict[str, float]] = field(default_factory=list)
+    amounts: list[Any] = field(default_factory=list)
+    curves: dict[int, Any] = field(default_factory=dict)
+    profiles: dict[int, Any] = field(default_factory=dict)
+    losses: dict[int, dict[str, float]] = field(default_factory=dict)
+    status: str = "running"
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def cycles(self) -> int:
+        """Cycles recorded so far."""
+        return len(self.rows) - 1
+
+    @property
+    def open(self) -> bool:
+        """Whether the run goes on."""
+        return self.status == "running"
+
+    def contact_dose(self, state: State) -> None:
+        """Row 0: what the contact before the first charge left behind."""
+        self._row(state, {})
+        if 0 in self.bench.scenario.numerics.output_cycles:
+            self._tables(0, state)
+
+    def cycle(self, number: int, state: State, charge: Half, discharge: Half) -> None:
+        """A finished cycle."""
+        q_c, q_d = charge.charge / loop.MAH_PER_G, discharge.charge / loop.MAH_PER_G
+        self._row(
+            state,
+            {
+                "charge_capacity": q_c,
+                "discharge_capacity": q_d,
+                "coulombic_efficiency": 100 * q_d / q_c if q_c > 0 else math.nan,
+                "mean_charge_voltage": -charge.energy / -charge.charge if q_c > 0 else math.nan,
+                "mean_discharge_voltage": discharge.energy / discharge.charge if q_d > 0 else math.nan,
+            },
+        )
+        if self.wanted(number):
+            self._tables(number, state)
+            self.curves[number] = _curve(charge), _curve(discharge)
+
+    def wanted(self, number: int) -> bool:
+        """Whether curves and profiles of a cycle are kept: the output cycles and the last one."""
+        return number in self.bench.scenario.numerics.output_cycles
+
+    def _tables(self, number: int, state: State) -> None:
+        found = ct.profile(state.contacts)
+        self.profiles[number] = np.array([found[row] for row in PROFILE_ROWS.values()])
+
+    def _row(self, state: State, capacities: dict[str, float]) -> None:
+        bench, contacts, ncm = self.bench, state.contacts, state.ncm
+        area = bench.setting.areas["ncm"] * bench.design.ncm_mass
+        film, layer = ct.film_resistance(bench.setting, contacts), ct.layer_thickness(contacts)
+        regime = coating.regime(bench.scenario.coating, contacts.coverage, layer)
+        self._warn(regime)
+        self.rows.append(
+            {
+                **capacities,
+                "film_resistance": film,
+                "film_resistance_geometric": film * bench.design.area / area * 1e4,
+                "layer_thickness": layer,
+                "exposed_fraction": 1.0 - contacts.coverage,
+                "connected_fraction": ncm.connected,
+                "isolated_fraction": ncm.isolated,
+                "rock_salt_fraction": ncm.rock_salt,
+                "working_contact_fraction": math.exp(ncm.log_contact),
+                "isolated_lithium_content": ncm.isolated_lithium / ncm.isolated if ncm.isolated > 0 else math.nan,
+                "regime": regime,
+                "ledger_residual": loop.ledger_residual(bench, state),
+                "elapsed_time": state.elapsed,
+            }
+        )
+        found = ct.amounts(contacts)
+        # mol per m2 of contact times m2 per kg of NCM622, to mol per g
+        self.amounts.append(
+            [[found[i][s] * bench.setting.areas[i] * 1e-3 for i in ("ncm", "carbon", "collector")] for s in PROFILE_ROWS]
+        )
+
+    def _warn(self, regime: float) -> None:
+        chosen = self.bench.scenario.coating
+        if chosen is None or math.isnan(regime) or self.warnings:
+            return
+        outside = regime < MIXED_ABOVE if chosen.contact == "mixed" else regime > SEPARATE_BELOW
+        if outside:
+            bound = f"above {MIXED_ABOVE:g}" if chosen.contact == "mixed" else f"below {SEPARATE_BELOW:g}"
+            self.warnings.append(
+                f'cycle {len(self.rows)}: layer over gap distance L/(2 r_c) is {regime:.2g}; contact = "{chosen.contact}" '
+                f"holds {bound}, in between the closure decides the answer"
+            )
+
+    def dataset(self) -> xr.Dataset:
+        """The result of the run, in the terms of the variable table."""
+        from interphase_sim import results
+
+        outputs = sorted(self.profiles)
+        depth = self.bench.setting.grid.centre
+        values = results.empty(len(self.rows), len(outputs), CURVE_POINTS, depth.size)
+        for name in self.rows[0].keys() | self.rows[-1].keys():
+            values[name] = np.array([row.get(name, math.nan) for row in self.rows])
+        values["amount"] = np.moveaxis(np.array(self.amounts), 0, -1)
+        values["depth"] = depth.copy()
+        for k, number in enumerate(outputs):
+            values["profile"][:, k] = self.profiles[number]
+            for j, curve in enumerate(self.curves.get(number, ())):
+                values["curve_capacity"][k, j], values["curve_voltage"][k, j] = curve
+            for channel, lost in self.losses.get(number, {}).items():
+                values["capacity_loss"][results.CHANNELS.index(channel), k] = lost
+        return results.build(values, {"cycle": np.arange(len(self.rows)), "output_cycle": outputs}, self._attributes())
+
+    def _attributes(self) -> dict[str, Any]:
+        bench = self.bench
+        steps = {
+            "cell_solves": bench.cell.solves,
+            "cell_retries": bench.cell.retries,
+        }
+        return {
+            "name": bench.scenario.name,
+            "scenario": bench.scenario.to_toml(),
+            "scenario_digest": bench.scenario.digest(),
+            "status": self.status,
+            "versions": versions(),
+            "statistics": steps,
+            "warnings": self.warnings,
+        }
+
+
+def versions() -> dict[str, str]:
+    """Versions that decide a result."""
+    names = ("interphase-sim", "pybamm", "numba", "numpy")
+    return {name: importlib.metadata.version(name) for name in names} | {"python": platform.python_version()}
+
+
+def _curve(half: Half) -> tuple[Any, Any]:
+    capacity, voltage = np.concatenate(half.capacity), np.concatenate(half.voltage)
+    if capacity.size < 2:
+        return np.full(CURVE_POINTS, math.nan), np.full(CURVE_POINTS, math.nan)
+    grid = np.linspace(capacity[0], capacity[-1], CURVE_POINTS)
+    return grid, np.interp(grid, capacity, voltage)
