@@ -125,8 +125,16 @@ def si_unit(dimension: str) -> str:
 
 def nearest(word: str, names: Iterable[str]) -> str:
     """`, did you mean 'name'?` when one of the names is close, else nothing."""
-    close = difflib.get_close_matches(word, list(names), n=1, cutoff=0.6)
-    return f", did you mean {close[0]!r}?" if close else ""
+    close = closest(word, names)
+    return f", did you mean {close!r}?" if close else ""
+
+
+def closest(word: str, names: Iterable[str]) -> str | None:
+    """The name that begins with the word, else the one most like it, else None; capitals do not matter."""
+    plain = {name.casefold(): name for name in names}
+    start = [name for name in plain if len(word) > 2 and name.startswith(word.casefold())]
+    found = start or difflib.get_close_matches(word.casefold(), plain, n=1, cutoff=0.6)
+    return plain[found[0]] if found else None
 
 
 def _to_si(number: str, unit: str, dimension: str, difference: bool) -> float | None:

@@ -1,13 +1,13 @@
 """Tables of materials with provenance: one quantity per row with low, high, unit, kind and source.
 
-`cell`, `coatings` and `products` are read by `lookup`, in SI (energies in J per particle or atom). The two tables
-of the NCM622 potential have columns of their own and are read by `columns`: `ncm622_ocp_msmr` (Verbrugge 2017
-J. Electrochem. Soc. 164, E3243; U0 in V vs Li/Li+ at 298.15 K) and `ncm622_ocp_check` (potential digitised by
-Hanyang University, an independent check).
+`cell`, `coatings` and `products` are read by `lookup`, in SI (energies in J per particle or atom). The two
+tables of the NCM622 potential have columns of their own and are read by `columns`: `ncm622_ocp_msmr`
+(Verbrugge 2017 J. Electrochem. Soc. 164, E3243; U0 against Li/Li+ at 298.15 K) and `ncm622_ocp_check`
+(digitised by Hanyang University, an independent check).
 """
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
@@ -48,7 +48,8 @@ def lookup(table: str, name: str, quantity: str) -> Entry:
 
 def entries(table: str, name: str) -> dict[str, Entry]:
     """All entries of a material by quantity."""
-    return dict(_chosen(_rows(table), name, f"{table} table: no material"))
+    found: dict[str, Entry] = _chosen(_rows(table), name, f"{table} table: no material")
+    return dict(found)
 
 
 def names(table: str) -> list[str]:
@@ -86,7 +87,7 @@ def _read(table: str) -> Iterable[dict[str, str]]:
     return csv.DictReader(file.read_text(encoding="utf-8").splitlines())
 
 
-def _chosen(known: dict[str, _T], word: str, complaint: str) -> _T:
+def _chosen(known: Mapping[str, _T], word: str, complaint: str) -> _T:
     if word not in known:
         raise InputError(f"{complaint} {units.shown(word)}{units.nearest(word, known)}")
     return known[word]

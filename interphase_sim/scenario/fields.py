@@ -46,9 +46,9 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Ratio:
-    """Parts of a mixture by mass, in a fixed order, with where they come from; iterates over its parts."""
+    """Three parts of a mixture by mass, in a fixed order, with where they come from; iterates over them."""
 
-    parts: tuple[float, ...]
+    parts: tuple[float, float, float]
     kind: str = "assumed"
     source: str = _PLAIN_SOURCE
 
@@ -56,9 +56,10 @@ class Ratio:
         return iter(self.parts)
 
     @property
-    def fractions(self) -> tuple[float, ...]:
+    def fractions(self) -> tuple[float, float, float]:
         """The parts divided by their sum."""
-        return tuple(part / sum(self.parts) for part in self.parts)
+        first, second, third = self.parts
+        return first / sum(self.parts), second / sum(self.parts), third / sum(self.parts)
 
     def as_written(self) -> dict[str, Any]:
         """The inline table that reads back as this ratio."""
@@ -161,7 +162,7 @@ class MassRatio:
     Parts that all lie below one are read as fractions and must sum to one.
     """
 
-    names: tuple[str, ...]
+    names: tuple[str, str, str]
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(self.read)
@@ -173,11 +174,11 @@ class MassRatio:
         table, kind, source, problems = _provenance(raw)
         problems += [f"unknown key {key!r}" for key in table if key in ("low", "high", "uncertainty")]
         value = table.get("value")
-        if not isinstance(value, list | tuple) or len(value) != len(self.names):
-            problems.append(f"expected {len(self.names)} masses, {':'.join(self.names)}")
+        if not isinstance(value, list | tuple) or len(value) != 3:
+            problems.append(f"expected 3 masses, {':'.join(self.names)}")
             raise InputError("\n".join(problems))
         try:
-            parts = tuple(_bare_number(part) for part in value)
+            parts = (_bare_number(value[0]), _bare_number(value[1]), _bare_number(value[2]))
             problems += self._impossible(parts)
         except InputError as error:
             problems.append(str(error))

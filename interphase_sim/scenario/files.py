@@ -1,6 +1,5 @@
 """Reading scenario files: TOML text into plain tables, following references to cell and kinetics files."""
 
-import difflib
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -36,8 +35,8 @@ def find(path_or_name: str | Path) -> Path:
     if looks_like_path or Path(text).exists():
         return Path(text)
     raise InputError(
-        f"no scenario is named {units.shown(text)}{units.nearest(text, names)}; "
-        f"shipped are {', '.join(names)}, any other needs the path of its file"
+        f"no scenario is named {units.shown(text)} (shipped: {', '.join(names)}; any other needs the path "
+        f"of its file){units.nearest(text, names)}"
     )
 
 
@@ -88,5 +87,4 @@ def _read_text(path: Path) -> str:
 
 def _sibling(path: Path) -> str:
     names = [file.name for file in path.parent.glob("*.toml")] if path.parent.is_dir() else []
-    close = difflib.get_close_matches(path.name, names, n=1)
-    return f", did you mean {close[0]!r}?" if close else ""
+    return units.nearest(path.name, names)

@@ -18,6 +18,8 @@ _EXPECTED = {
     "string_type": "must be text",
     "tuple_type": "must be a list",
     "model_type": "must be a table",
+    "model_attributes_type": "must be a table",
+    "dict_type": "must be a table",
     "string_too_short": "must not be empty",
     "finite_number": "must be a finite number",
 }
@@ -32,9 +34,14 @@ def problems_of(error: ValidationError, model: type[BaseModel]) -> list[Problem]
 
 
 def dotted(path: Location) -> str:
-    """`protocol.steps[0].rate` for ("protocol", "steps", 0, "rate")."""
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
-    return text.removeprefix(".")
+    """`protocol.steps[0].rate` for ("protocol", "steps", 0, "rate"); strange keys are quoted and escaped."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{_key(part)}" for part in path).removeprefix(
+        "."
+    )
+
+
+def _key(part: str) -> str:
+    return part if part.isascii() and part.replace("-", "_").isidentifier() else units.shown(part)
 
 
 def model_at(path: Location, model: type[BaseModel]) -> type[BaseModel]:
@@ -82,8 +89,8 @@ def _none_of(given: object, expected: str) -> str:
 
 def _intended(path: Location, model: type[BaseModel]) -> Location:
     names = list(model_at(path[:-1], model).model_fields)
-    close = units.nearest(str(path[-1]), names)
-    return _key_path((*path[:-1], close.split("'")[1])) if close else ()
+    close = units.closest(str(path[-1]), names)
+    return _key_path((*path[:-1], close)) if close else ()
 
 
 def _key_path(path: Location) -> Location:

@@ -351,6 +351,13 @@ class Numerics(Section):
     output_cycles: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(strict=False)] = (1, 50, 200)
     end_of_life_capacity: _Capacity = preset(_Capacity, "0 mAh/g")
 
+    @field_validator("output_cycles")
+    @classmethod
+    def _in_order(cls, cycles: tuple[int, ...]) -> tuple[int, ...]:
+        if list(cycles) != sorted(set(cycles)):
+            raise InputError("the cycles must rise, each named once")
+        return cycles
+
 
 def _above(value: Parameter, lower_name: str, info: ValidationInfo) -> Parameter:
     lower: Any = info.data.get(lower_name)
