@@ -1,0 +1,410 @@
+"""Figures of results: lines are simulated, open markers are measured.
+
+Nothing here touches `pyplot` or its state: each function returns a Figure or Axes that needs no display.
+Figures take Datasets of `interphase_sim.results`, so stored and fresh results look the same.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import wraps
+from itertools import count
+from pathlib import Path
+from typing import Any, NamedTuple, ParamSpec, TypeVar
+
+import matplotlib as mpl
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex, to_rgb
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from interphase_sim.errors import InputError
+from interphase_sim.measured import SOURCE, Measured
+
+DPI = 150
+# Okabe and Ito's colours, told apart by colour-blind readers too.
+COLOURS = {"bare": "#D55E00", "coated": "#0072B2"}
+MARKERS = {"bare": "s", "coated": "o"}
+_MORE_COLOURS = ("#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+_CHANNEL_COLOURS = {
+    "film": "#56B4E9",
+    "slow_lithiation": "#E69F00",
+    "isolation": "#009E73",
+    "rock_salt": "#CC79A7",
+    "electrolyte_oxidation": "#F0E442",
+    "interaction": "#BBBBBB",
+}
+_INTERFACE_STYLES: dict[str, Any] = {"ncm": "-", "carbon": "--", "collector": ":"}
+_INTERFACE_NAMES = {"ncm": "at NCM", "carbon": "at carbon", "collector": "at the collector"}
+_PRODUCTS = {"phosphate": "Phosphate", "sulfate": "Sulfate and sulfite", "oxidised_sulfur": "Oxidised sulfur"}
+
+_CYCLE_LABEL = "Cycle number"
+_CAPACITY_UNIT = "mAh g⁻¹"
+_STYLE: Any = {
+    "font.size": 9,
+    "axes.labelsize": 9,
+    "axes.titlesize": 9.5,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+    "legend.fontsize": 8,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.8,
+    "lines.linewidth": 1.6,
+    "hatch.linewidth": 0.6,
+}
+
+Rows = Sequence[Measured]
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class _Cell(NamedTuple):
+    """A result with the name and colour it has in every panel."""
+
+    data: xr.Dataset
+    name: str
+    colour: str
+
+
+def _styled(draw: Callable[P, T]) -> Callable[P, T]:
+    """Draw with the style of this module, leaving the caller's settings as they were."""
+
+    @wraps(draw)
+    def styled(*args: P.args, **kwargs: P.kwargs) -> T:
+        with mpl.rc_context(_STYLE):
+            return draw(*args, **kwargs)
+
+    return styled
+
+
+def _cells(results: Sequence[xr.Dataset]) -> list[_Cell]:
+    """Bare and coated keep their colours; every other result, and a second of the same name, gets its own."""
+    if not results:
+        raise InputError("nothing to draw: no result given")
+    names: list[str] = []
+    for ds in results:
+        name = str(ds.attrs["name"])
+        numbered = (f"{name} ({n})" if n > 1 else name for n in count(1))
+        names.append(next(label for label in numbered if label not in names))
+    spare = (_MORE_COLOURS[n % len(_MORE_COLOURS)] for n in count())
+    return [
+        _Cell(ds, name, COLOURS[name] if name in COLOURS else next(spare))
+        for ds, name in zip(results, names, strict=True)
+    ]
+
+
+def _ended(cell: _Cell) -> str:
+    """The status in brackets when the run did not complete, as in ` (end of life at cycle 120)`."""
+    status = str(cell.data.attrs["status"]).split(":")[0]
+    return "" if status == "completed" else f" ({status})"
+
+
+def _rows(measured: Rows | None, quantity: str, cell: str | None = None) -> list[Measured]:
+    rows = (row for row in measured or () if row.quantity == quantity)
+    return [row for row in rows if (row.cell in COLOURS if cell is None else row.cell == cell)]
+
+
+def _marker(cell: str) -> dict[str, Any]:
+    return {
+        "linestyle": "none",
+        "marker": MARKERS.get(cell, "D"),
+        "markersize": 6.5,
+        "markerfacecolor": "white",
+        "markeredgecolor": COLOURS.get(cell, "#000000"),
+        "markeredgewidth": 1.4,
+        "zorder": 5,
+        "clip_on": False,
+    }
+
+
+@_styled
+def fade(results: Sequence[xr.Dataset], measured: Rows | None = None, ax: Axes | None = None) -> Axes:
+    """Discharge capacity [mAh g-1 of NCM622] against cycle number, one line per result.
+
+    measured : rows of `interphase_sim.measured.capacities()`, drawn as open markers
+    ax : axes to draw into; a new figure without
+    """
+    axes = Figure(figsize=(6.0, 4.0), layout="constrained").add_subplot() if ax is None else ax
+    for cell in _cells(results):
+        _line_over_cycles(axes, cell, "discharge_capacity", f"{cell.name}, simulated{_ended(cell)}")
+    rows = _rows(measured, "discharge_capacity")
+    for name in dict.fromkeys(row.cell for row in rows):
+        points = [(row.cycle, row.value) for row in rows if row.cell == name]
+        axes.plot(*zip(*points, strict=True), **_marker(name), label=f"{name}, measured ({SOURCE})")
+    axes.set(xlabel=_CYCLE_LABEL, ylabel=f"Discharge capacity ({_CAPACITY_UNIT} of NCM622)")
+    axes.set_xlim(left=0)
+    axes.set_ylim(0, max(1.03 * axes.get_ylim()[1], 1.0))
+    axes.legend(loc="best")
+    return axes
+
+
+def _line_over_cycles(axes: Axes, cell: _Cell, variable: str, label: str) -> None:
+    """A line from cycle 1 on; a cross where the run ended early."""
+    cycle, values = cell.data["cycle"].values[1:], cell.data[variable].values[1:]
+    marks: dict[str, Any] = {}
+    if _ended(cell) and len(cycle):
+        marks = {"marker": "x", "markevery": [len(cycle) - 1]}
+    axes.plot(cycle, values, color=cell.colour, label=label, **marks)
+
+
+@_styled
+def capacity_fade(results: Sequence[xr.Dataset], measured: Rows | None = None) -> Figure:
+    """Discharge capacity above, coulombic efficiency [%] below, both against cycle number."""
+    figure = Figure(figsize=(6.0, 6.0), layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=[1.7, 1])
+    fade(results, measured, above)
+    above.set_xlabel("")
+    cells = _cells(results)
+    for cell in cells:
+        _line_over_cycles(below, cell, "coulombic_efficiency", "_nolegend_")
+    below.set_ylim(*_efficiency_limits(cells))
+    _measured_efficiency(below, measured)
+    notes = [*_first_cycle_note(cells, measured, below.get_ylim()[0]), *_difference_note(measured)]
+    below.text(0.985, 0.03, "\n".join(notes), transform=below.transAxes, ha="right", va="bottom", fontsize=8)
+    below.set(xlabel=_CYCLE_LABEL, ylabel="Coulombic efficiency (%)")
+    figure.align_ylabels()
+    return figure
+
+
+def _efficiency_limits(cells: Sequence[_Cell]) -> tuple[float, float]:
+    """Limits that show the cycles after the first few; those lie far below and are given as text."""
+    each = (cell.data["coulombic_efficiency"].values for cell in cells)
+    values = np.concatenate([v[8:] if v.size > 16 else v for v in each])
+    values = values[np.isfinite(values)]
+    low = min(float(np.percentile(values, 1)), 99.3) if values.size else 80.0
+    return low - 0.6 * (100.1 - low), 100.1
+
+
+def _measured_efficiency(axes: Axes, measured: Rows | None) -> None:
+    for row in _rows(measured, "coulombic_efficiency", "both"):
+        label = f"measured, both cells from about cycle {row.cycle} ({SOURCE})"
+        axes.plot([row.cycle], [row.value], **_marker(row.cell), label=label)
+        axes.legend(loc="upper right", bbox_to_anchor=(1.0, 1.06))
+
+
+def _first_cycle_note(cells: Sequence[_Cell], measured: Rows | None, low: float) -> Iterator[str]:
+    for cell in cells:
+        first = cell.data["coulombic_efficiency"].values[1:2]
+        known = [r.value for r in _rows(measured, "coulombic_efficiency", cell.name) if r.cycle == 1]
+        if first.size and first[0] < low:
+            text = f", measured {known[0]:g} %" if known else ""
+            yield f"cycle 1, off scale: {cell.name} {first[0]:.1f} %{text}"
+
+
+def _difference_note(measured: Rows | None) -> Iterator[str]:
+    for row in _rows(measured, "coulombic_efficiency", "difference_coated_minus_bare"):
+        yield f"measured after cycle {row.cycle}: bare about {row.value:g} points below coated"
+
+
+@_styled
+def voltage_curves(results: Sequence[xr.Dataset], measured: Rows | None = None) -> Figure:
+    """Voltage [V vs LTO] against specific capacity at the output cycles, one panel per result.
+
+    Measured curves are not available; measured end capacities are drawn where the simulated curves end.
+    """
+    cells = _cells(results)
+    outputs = _output_cycles(cells)
+    figure = Figure(figsize=(max(5.0, 1.2 + 3.4 * len(cells)), 4.3), layout="constrained")
+    panels = figure.subplots(1, len(cells), sharex=True, sharey=True, squeeze=False)[0]
+    text = f"measured end capacity ({SOURCE}),\nmeasured curves are not available"
+    key = {line.get_label(): line for line in _shade_key(outputs)}
+    for axes, cell in zip(panels, cells, strict=True):
+        _curves_of(axes, cell, outputs)
+        ends = _end_points(cell, measured)
+        if ends:
+            axes.plot(*zip(*ends, strict=True), **_marker(cell.name))
+            key["measured"] = Line2D([], [], **_marker("both"), label=text)
+        axes.set(title=f"{cell.name}{_ended(cell)}", xlabel=f"Specific capacity ({_CAPACITY_UNIT} of NCM622)")
+    panels[0].set_xlim(left=0)
+    panels[0].set_ylabel("Cell voltage vs LTO (V)")
+    if key:
+        ncols = 4 if len(cells) > 1 else 2
+        figure.legend(handles=list(key.values()), loc="outside lower center", ncols=ncols)
+    return figure
+
+
+def _output_cycles(cells: Sequence[_Cell]) -> list[int]:
+    return sorted({int(n) for cell in cells for n in cell.data["output_cycle"].values})
+
+
+def _curves_of(axes: Axes, cell: _Cell, outputs: Sequence[int]) -> None:
+    for cycle in cell.data["output_cycle"].values:
+        for half in ("charge", "discharge"):
+            curve = cell.data.sel(output_cycle=cycle, curve=half)
+            colour = _shade(cell.colour, outputs.index(cycle), len(outputs))
+            axes.plot(curve["curve_capacity"].values, curve["curve_voltage"].values, color=colour)
+
+
+def _shade(colour: str, i: int, n: int) -> str:
+    """The i-th of n shades: light for the first, the full colour for the last."""
+    share = 1.0 if n < 2 else 0.35 + 0.65 * i / (n - 1)
+    red, green, blue = (1 - share * (1 - part) for part in to_rgb(colour))
+    return to_hex((red, green, blue))
+
+
+def _shade_key(outputs: Sequence[int]) -> list[Line2D]:
+    shades = [_shade("#333333", i, len(outputs)) for i in range(len(outputs))]
+    return [Line2D([], [], color=shade, label=f"cycle {n}") for shade, n in zip(shades, outputs, strict=True)]
+
+
+def _end_points(cell: _Cell, measured: Rows | None) -> list[tuple[float, float]]:
+    """Measured capacity and simulated end voltage of each measured half-cycle that is an output cycle."""
+    ends = []
+    for half in ("charge", "discharge"):
+        for row in _rows(measured, f"{half}_capacity", cell.name):
+            if row.cycle in cell.data["output_cycle"].values:
+                voltage = cell.data["curve_voltage"].sel(output_cycle=row.cycle, curve=half).values
+                ends += [(row.value, float(v)) for v in voltage[np.isfinite(voltage)][-1:]]
+    return ends
+
+
+@_styled
+def interphase(results: Sequence[xr.Dataset]) -> Figure:
+    """Amounts of the products against cycle above, their depth profiles at the output cycles below.
+
+    Amounts in micromol per g of NCM622 for each interface; concentrations in mol per litre, depth in nm.
+    """
+    cells, outputs = _cells(results), _output_cycles(_cells(results))
+    figure = Figure(figsize=(9.4, 6.4), layout="constrained")
+    panels = figure.subplots(2, 3)
+    for column, (species, title) in enumerate(_PRODUCTS.items()):
+        above, below = panels[:, column]
+        for cell in cells:
+            _amounts_of(above, cell, species)
+            _profiles_of(below, cell, species, outputs)
+        above.set(title=title, xlabel=_CYCLE_LABEL)
+        above.set_xlim(left=0)
+        below.set(xlabel="Depth from the NCM surface (nm)", xlim=(0, _front(cells)))
+        for axes in (above, below):
+            axes.set_ylim(bottom=0)
+    panels[0, 0].set_ylabel("Amount (µmol g⁻¹ of NCM622)")
+    panels[1, 0].set_ylabel("Concentration at NCM (mol L⁻¹)")
+    figure.align_ylabels()
+    key = [*_cell_and_interface_key(cells), *_shade_key(outputs)]
+    figure.legend(handles=key, loc="outside lower center", ncols=min(len(key), 8))
+    return figure
+
+
+def _amounts_of(axes: Axes, cell: _Cell, species: str) -> None:
+    for interface, style in _INTERFACE_STYLES.items():
+        amount = cell.data["amount"].sel(species=species, interface=interface).values
+        if np.nanmax(amount, initial=0.0) > 0:
+            axes.plot(cell.data["cycle"].values, 1e6 * amount, style, color=cell.colour)
+
+
+def _profiles_of(axes: Axes, cell: _Cell, species: str, outputs: Sequence[int]) -> None:
+    for cycle in cell.data["output_cycle"].values:
+        profile = cell.data["profile"].sel(species=species, output_cycle=cycle).values
+        colour = _shade(cell.colour, outputs.index(cycle), len(outputs))
+        axes.plot(1e9 * cell.data["depth"].values, 1e-3 * profile, color=colour)
+
+
+def _front(cells: Sequence[_Cell]) -> float:
+    """Depth [nm] a little beyond the deepest place where a product reaches 1 % of its maximum."""
+    deepest = 0.0
+    for cell in cells:
+        for species in _PRODUCTS:
+            profile = np.nan_to_num(cell.data["profile"].sel(species=species).values)
+            reached = (profile > 0.01 * profile.max(initial=0.0)).any(axis=0)
+            deepest = max(deepest, cell.data["depth"].values[reached].max(initial=0.0))
+    return 1.15e9 * deepest or 1.0
+
+
+def _cell_and_interface_key(cells: Sequence[_Cell]) -> list[Line2D]:
+    colours = [Line2D([], [], color=cell.colour, label=cell.name) for cell in cells]
+    styles = [
+        Line2D([], [], color="0.3", linestyle=style, label=_INTERFACE_NAMES[interface])
+        for interface, style in _INTERFACE_STYLES.items()
+    ]
+    return colours + styles
+
+
+@_styled
+def losses(results: Sequence[xr.Dataset]) -> Figure:
+    """Discharge capacity [mAh g-1] lost since cycle 1, stacked by channel; the interaction stands beside."""
+    cells = _cells(results)
+    figure = Figure(figsize=(max(5.4, 1.6 + 3.4 * len(cells)), 4.2), layout="constrained")
+    panels = figure.subplots(1, len(cells), sharey=True, squeeze=False)[0]
+    losses_of = [cell.data["capacity_loss"].fillna(0.0) for cell in cells]
+    largest = max((float(abs(loss).sum("channel").max()) for loss in losses_of if loss.size), default=0.0)
+    for axes, cell, loss in zip(panels, cells, losses_of, strict=True):
+        _bars_of(axes, loss, readable=0.05 * largest)
+        axes.set_title(f"{cell.name}{_ended(cell)}")
+    panels[0].set_ylabel(f"Discharge capacity lost since cycle 1\n({_CAPACITY_UNIT} of NCM622)")
+    panels[0].margins(y=0.12)
+    figure.legend(handles=_channel_key(), loc="outside lower center", ncols=3)
+    return figure
+
+
+def _bars_of(axes: Axes, loss: xr.DataArray, readable: float) -> None:
+    cycles = [n for n in loss["output_cycle"].values if (loss.sel(output_cycle=n) != 0).any()]
+    for x, cycle in enumerate(cycles):
+        at_cycle = loss.sel(output_cycle=cycle)
+        _stack(axes, x, {str(c): float(at_cycle.sel(channel=c)) for c in loss["channel"].values}, readable)
+    axes.set_xticks(range(len(cycles)), [f"cycle {n}" for n in cycles])
+    axes.set_xlim(-0.6, max(len(cycles), 1) - 0.4)
+    axes.axhline(0, color="0.2", linewidth=0.8)
+    if not cycles:
+        axes.text(0.5, 0.6, "no capacity lost\nat an output cycle", transform=axes.transAxes, ha="center")
+
+
+def _stack(axes: Axes, x: float, loss: dict[str, float], readable: float) -> None:
+    """Channels stacked in one bar (negative ones below zero), the interaction in a narrow bar beside it.
+
+    Shares in percent of the total stand in every part taller than `readable` [mAh g-1].
+    """
+    total = sum(loss.values())
+    top = {True: 0.0, False: 0.0}  # of the stack above zero, and of the one below
+    for channel, value in loss.items():
+        colour = _CHANNEL_COLOURS[channel]
+        if channel == "interaction":
+            axes.bar(x + 0.33, value, 0.16, color=colour, hatch="////", edgecolor="0.35")
+            continue
+        bottom = top[value >= 0]
+        axes.bar(x, value, 0.44, bottom, color=colour, edgecolor="white", linewidth=0.6)
+        if total > 0 and abs(value) > readable:
+            text = f"{100 * value / total:.0f} %"
+            axes.text(x, bottom + value / 2, text, ha="center", va="center", fontsize=8)
+        top[value >= 0] += value
+    axes.plot([x - 0.24, x + 0.43], [total, total], color="0.1", linewidth=1.2)
+    place = (x + 0.095, max(total, top[True]))
+    text = f"{total:.1f} {_CAPACITY_UNIT}"
+    axes.annotate(text, place, (0, 4), textcoords="offset points", ha="center")
+
+
+def _channel_key() -> list[Line2D | Patch]:
+    key: list[Line2D | Patch] = [
+        Patch(facecolor=colour, label=channel.replace("_", " "))
+        for channel, colour in _CHANNEL_COLOURS.items()
+        if channel != "interaction"
+    ]
+    interaction = Patch(
+        facecolor=_CHANNEL_COLOURS["interaction"],
+        hatch="////",
+        edgecolor="0.35",
+        label="interaction (not distributed)",
+    )
+    return [*key, interaction, Line2D([], [], color="0.1", linewidth=1.2, label="total")]
+
+
+def save_all(
+    results: Sequence[xr.Dataset], directory: str | Path, measured: Rows | None = None
+) -> list[Path]:
+    """Draw every figure into `directory` as PNG at 150 dpi; returns the paths written."""
+    figures = {
+        "capacity_fade.png": capacity_fade(results, measured),
+        "voltage_curves.png": voltage_curves(results, measured),
+        "interphase.png": interphase(results),
+        "losses.png": losses(results),
+    }
+    folder = Path(directory)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, figure in figures.items():
+            figure.savefig(folder / name, dpi=DPI)
+    except OSError as error:
+        raise InputError(f"{folder}: figures cannot be written ({error.strerror or error})") from error
+    return [folder / name for name in figures]

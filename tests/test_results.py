@@ -1,0 +1,234 @@
+"""The variable table, the file and the CSV table of a result; every refusal is one sentence."""
+
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+import synthetic
+import xarray as xr
+from numpy.typing import NDArray
+
+from interphase_sim import results
+from interphase_sim.errors import InputError
+from interphase_sim.measured import SOURCE, capacities
+
+COORDS = {"cycle": np.arange(3), "output_cycle": np.array([1, 2])}
+ATTRS: dict[str, Any] = {
+    "name": "mine",
+    "scenario": "",
+    "scenario_digest": "",
+    "status": "running",
+    "versions": {"b": 1, "a": "2"},
+    "statistics": {},
+    "warnings": ["careful"],
+}
+
+
+def arrays() -> dict[str, NDArray[np.float64]]:
+    return results.empty(cycles=3, output_cycles=2, points=4, depth_cells=5)
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(InputError) as caught:
+        results.load_result(path)
+    text = str(caught.value)
+    assert text.startswith(str(path))
+    assert "\n" not in text
+    return text
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Path:
+    path = tmp_path / "run" / results.FILE_NAME
+    results.write(synthetic.result(cycles=5, output_cycles=(1, 5)), path)
+    return path
+
+
+def change_attribute(path: Path, name: str, value: object) -> None:
+    with h5py.File(path, "r+") as file:
+        del file.attrs[name]
+        if value is not None:
+            file.attrs[name] = value
+
+
+def test_every_variable_says_its_unit_and_meaning() -> None:
+    known = {"cycle", "interface", "species", "output_cycle", "curve", "point", "depth_cell", "channel"}
+    for name, row in results.VARIABLES.items():
+        assert row.units, name
+        assert row.long_name, name
+        assert set(row.dims) <= known, name
+    ds = synthetic.result()
+    assert list(ds.data_vars) == list(results.VARIABLES)
+    assert all(ds[name].attrs == row.attrs for name, row in results.VARIABLES.items())
+
+
+def test_build_turns_nested_attributes_into_json_and_sets_the_version() -> None:
+    ds = results.build(arrays(), COORDS, ATTRS | {"wall_s": np.float64(1.5)})
+    assert ds.attrs["schema_version"] == results.SCHEMA_VERSION
+    assert ds.attrs["versions"] == '{"a": "2", "b": 1}'
+    assert json.loads(ds.attrs["warnings"]) == ["careful"]
+    assert type(ds.attrs["wall_s"]) is float
+
+
+def test_build_names_every_mismatch_at_once() -> None:
+    values: dict[str, Any] = arrays()
+    del values["regime"]
+    values["colour"] = values["depth"]
+    values["layer_thickness"] = np.zeros(3, np.float32)
+    values["amount"] = np.zeros((6, 3))
+    values["curve_voltage"] = np.zeros((2, 2, 7))
+    attrs = {name: value for name, value in ATTRS.items() if name != "status"} | {
+        "resumed": True,
+        "mean": None,
+    }
+    with pytest.raises(ValueError, match="colour: not in the variable table") as caught:
+        results.build(values, COORDS, attrs)
+    assert str(caught.value).splitlines() == [
+        "colour: not in the variable table",
+        "layer_thickness: dtype float32, expected float64",
+        "regime: missing",
+        "amount: shape (6, 3), expected (species: 6, interface: 3, cycle: 3)",
+        "curve_voltage: shape (2, 2, 7), expected (output_cycle: 2, curve: 2, point: 4)",
+        "attribute status: missing",
+        "attribute resumed: bool, expected text, a number, a dict or a list",
+        "attribute mean: NoneType, expected text, a number, a dict or a list",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("coords", "message"),
+    [
+        ({"cycle": np.arange(3)}, "coords: expected"),
+        (COORDS | {"output_cycle": np.array([2, 1])}, "output_cycle: expected rising whole numbers"),
+        (COORDS | {"cycle": np.arange(3.0)}, "cycle: expected rising whole numbers"),
+        (COORDS | {"output_cycle": np.array([1, 7])}, "must be among the cycles"),
+    ],
+)
+def test_build_refuses_bad_coordinates(coords: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        results.build(arrays(), coords, ATTRS)
+
+
+@pytest.mark.parametrize("outputs", [(1, 50, 200), ()])
+def test_a_result_survives_the_file_unchanged(tmp_path: Path, outputs: tuple[int, ...]) -> None:
+    ds = synthetic.result(output_cycles=outputs, scenario="# " + 200_000 * "x")  # above HDF5's 64 kB limit
+    path = tmp_path / results.FILE_NAME
+    results.write(ds, path)
+    for source in (path, tmp_path, str(tmp_path)):
+        xr.testing.assert_identical(results.load_result(source), ds)
+    assert all(type(value) in (str, int, float) for value in results.read(path).attrs.values())
+
+
+def test_the_same_result_gives_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("a.nc", "b.nc"):
+        results.write(synthetic.result(), tmp_path / name)
+    assert (tmp_path / "a.nc").read_bytes() == (tmp_path / "b.nc").read_bytes()
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(
+    stored: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = stored.read_bytes()
+
+    def fail(self: xr.Dataset, path: Path, **options: Any) -> None:
+        path.write_bytes(b"half a fi")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(xr.Dataset, "to_netcdf", fail)
+    with pytest.raises(InputError, match=r"result\.nc: cannot be written \(No space left on device\)"):
+        results.write(synthetic.result(), stored)
+    assert stored.read_bytes() == before
+    assert list(stored.parent.iterdir()) == [stored]
+
+
+def test_writing_where_a_folder_or_a_file_is_in_the_way_is_refused(stored: Path) -> None:
+    for path in (stored.parent, stored / "deeper.nc"):
+        with pytest.raises(InputError, match="cannot be written"):
+            results.write(synthetic.result(), path)
+
+
+def test_missing_files_and_empty_folders_are_refused(tmp_path: Path) -> None:
+    assert refusal(tmp_path / "gone.nc").endswith("no such result file")
+    assert refusal(tmp_path).endswith("this folder holds no result.nc")
+
+
+@pytest.mark.parametrize("content", [b"", b"binary \x00 junk \xff", b"\x89HDF\r\n\x1a\n"])
+def test_anything_but_netcdf_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "result.nc"
+    path.write_bytes(content)
+    assert refusal(path).endswith("damaged, or not a netCDF result file")
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.99])
+def test_a_truncated_file_is_refused(stored: Path, share: float) -> None:
+    content = stored.read_bytes()
+    stored.write_bytes(content[: int(share * len(content))])
+    assert "damaged" in refusal(stored)
+
+
+def test_scribbled_bytes_are_refused_or_harmless_but_never_a_traceback(stored: Path) -> None:
+    content, chance = stored.read_bytes(), np.random.default_rng(1)
+    for _ in range(30):
+        scribbled = bytearray(content)
+        start = int(chance.integers(len(content)))
+        scribbled[start : start + 500] = chance.bytes(500)
+        stored.write_bytes(scribbled)
+        with suppress(InputError):
+            results.read(stored)
+
+
+@pytest.mark.parametrize(
+    ("version", "message"),
+    [
+        (0, "result format 0 is older than 1, the one this version reads; run it again"),
+        (2, "result format 2 is newer than 1, the one this version reads; update interphase-sim"),
+        (None, "a netCDF file, but not a result of interphase-sim (it has no schema_version)"),
+    ],
+)
+def test_other_formats_are_refused(stored: Path, version: int | None, message: str) -> None:
+    change_attribute(stored, "schema_version", version)
+    assert refusal(stored).endswith(message)
+
+
+def test_an_incomplete_result_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "result.nc"
+    synthetic.result().drop_vars(["amount", "channel"]).to_netcdf(path, engine="h5netcdf")
+    assert refusal(path).endswith("incomplete result, it lacks amount, channel")
+
+
+def test_other_units_or_labels_are_refused_by_name(tmp_path: Path) -> None:
+    ds = synthetic.result().assign_coords(curve=["discharge", "charge"])
+    ds["layer_thickness"].attrs["units"] = "nm"
+    ds.to_netcdf(tmp_path / "result.nc", engine="h5netcdf")
+    message = "not as the result format has it: layer_thickness, curve"
+    assert refusal(tmp_path / "result.nc").endswith(message)
+
+
+def test_the_cycles_table_holds_every_variable_by_cycle_with_its_unit() -> None:
+    ds = synthetic.result(cycles=2)
+    header, *rows = (line.split(",") for line in results.cycles_table(ds).splitlines())
+    by_cycle = [name for name, row in results.VARIABLES.items() if row.dims == ("cycle",)]
+    assert header[: 1 + len(by_cycle)] == [
+        "cycle",
+        *(f"{name} [{results.VARIABLES[name].units}]" for name in by_cycle),
+    ]
+    assert len(header) == 1 + len(by_cycle) + len(results.SPECIES) * len(results.INTERFACES)
+    assert [row[0] for row in rows] == ["0", "1", "2"]
+    assert rows[0][header.index("discharge_capacity [mAh g-1]")] == ""
+    sulfur = float(rows[2][header.index("amount_oxidised_sulfur_carbon [mol g-1]")])
+    expected = ds["amount"].sel(species="oxidised_sulfur", interface="carbon", cycle=2)
+    assert sulfur == pytest.approx(float(expected), rel=1e-8)  # nine digits are written
+
+
+def test_the_measured_capacities_are_the_papers() -> None:
+    rows = {(r.cell, r.quantity, r.cycle): (r.value, r.unit) for r in capacities()}
+    assert rows["bare", "discharge_capacity", 200] == (22.0, "mAh g-1")
+    assert rows["coated", "charge_capacity", 1] == (200.0, "mAh g-1")
+    assert rows["both", "coulombic_efficiency", 38] == (99.5, "%")
+    assert len([r for r in capacities() if r.unit == "mAh g-1"]) == 8
+    assert all(r.paper_location for r in capacities())
+    assert "2021" in SOURCE
