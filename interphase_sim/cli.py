@@ -148,9 +148,9 @@ def validate(ctx: click.Context, directory: Path, stored: Path | None, as_json: 
       interphase-sim validate --from validation/output --json
     """
     _listen(verbose)
-    _need_folder(directory)
     if stored is not None and not stored.is_dir():
         raise InputError(f"{stored}: no such folder of stored results")
+    _need_folder(directory)
     with _only_json(as_json), _progress() as progress:
         from interphase_sim import validate as validation
 
