@@ -341,13 +341,18 @@ def rosenbrock_step(
 
 @jit
 def error_norm(tol: float, scale: Array, scale_u: float, y: Array, u: Array, error: Array, error_u: Array) -> float:
-    """Largest error over tol (scale + |y|), over cells, species and uptakes."""
+    """Largest error over tol (scale + |y|), over cells, species and uptakes; infinite when any is not a number."""
     worst = 0.0
     for s in range(y.shape[0]):
         for i in range(y.shape[1]):
             worst = max(worst, abs(error[s, i]) / (tol * (scale[s] + abs(y[s, i]))))
+            # max() passes over a nan
+            if not np.isfinite(error[s, i]):
+                return np.inf
     for s in range(2):
         worst = max(worst, abs(error_u[s]) / (tol * (scale_u + abs(u[s]))))
+        if not np.isfinite(error_u[s]):
+            return np.inf
     return worst
 
 
