@@ -128,7 +128,7 @@ def run(
 
 @cli.command()
 @click.option(
-    "-o", "directory", type=_folder, metavar="DIR", default=Path("validation/output"), show_default=True
+    "-o", "directory", type=_folder, metavar="DIR", help="Where to store  [validation/output, or --from DIR]."
 )
 @click.option(
     "--from", "stored", type=_folder, metavar="DIR", help="Judge the results in DIR, simulate nothing."
@@ -136,11 +136,13 @@ def run(
 @_json
 @_verbose
 @click.pass_context
-def validate(ctx: click.Context, directory: Path, stored: Path | None, as_json: bool, verbose: bool) -> None:
+def validate(
+    ctx: click.Context, directory: Path | None, stored: Path | None, as_json: bool, verbose: bool
+) -> None:
     """Judge both cells against the measured data.
 
     Simulates the shipped scenarios, prints one table, draws the figures and writes report.json to DIR.
-    Exits with 1 if a criterion is not met.
+    Replaces only files it wrote. Exits with 1 if a criterion is not met.
 
     \b
     Examples:
@@ -150,11 +152,12 @@ def validate(ctx: click.Context, directory: Path, stored: Path | None, as_json: 
     _listen(verbose)
     if stored is not None and not stored.is_dir():
         raise InputError(f"{stored}: no such folder of stored results")
-    _need_folder(directory)
+    folder = directory or stored or Path("validation/output")
+    _need_folder(folder)
     with _only_json(as_json), _progress() as progress:
         from interphase_sim import validate as validation
 
-        report = validation.run(directory, stored, progress)
+        report = validation.run(folder, stored, progress)
     if as_json:
         _print_json(report)
     else:

@@ -162,7 +162,8 @@ def capacity_fade(results: Sequence[xr.Dataset], measured: Rows | None = None) -
         _line_over_cycles(below, cell, "coulombic_efficiency", "_nolegend_")
     below.set_ylim(*_efficiency_limits(cells))
     _measured_efficiency(below, measured)
-    notes = [*_first_cycle_note(cells, measured, below.get_ylim()[0]), *_difference_note(measured)]
+    first = _first_cycle_note(cells, measured, below.get_ylim()[0])
+    notes = [*_both_cells_note(measured), *first, *_difference_note(measured)]
     below.text(0.985, 0.03, "\n".join(notes), transform=below.transAxes, ha="right", va="bottom", fontsize=8)
     below.set(xlabel=_CYCLE_LABEL, ylabel="Coulombic efficiency (%)")
     figure.align_ylabels()
@@ -180,9 +181,13 @@ def _efficiency_limits(cells: Sequence[_Cell]) -> tuple[float, float]:
 
 def _measured_efficiency(axes: Axes, measured: Rows | None) -> None:
     for row in _rows(measured, "coulombic_efficiency", "both"):
-        label = f"measured, both cells from about cycle {row.cycle} ({SOURCE})"
-        axes.plot([row.cycle], [row.value], **_marker(row.cell), label=label)
-        axes.legend(loc="upper right", bbox_to_anchor=(1.0, 1.06))
+        axes.plot([row.cycle], [row.value], **_marker(row.cell))
+
+
+def _both_cells_note(measured: Rows | None) -> Iterator[str]:
+    """What the marker is; the marker of a legend would read as one more point."""
+    for row in _rows(measured, "coulombic_efficiency", "both"):
+        yield f"◇ measured, both cells from about cycle {row.cycle} ({SOURCE})"
 
 
 def _first_cycle_note(cells: Sequence[_Cell], measured: Rows | None, low: float) -> Iterator[str]:
@@ -219,11 +224,19 @@ def voltage_curves(results: Sequence[xr.Dataset], measured: Rows | None = None) 
             key["measured"] = Line2D([], [], **_marker("both"), label=text)
         axes.set(title=f"{cell.name}{_ended(cell)}", xlabel=f"Specific capacity ({_CAPACITY_UNIT} of NCM622)")
     panels[0].set_xlim(left=0)
+    panels[0].set_ylim(bottom=_lowest_end(cells))
     panels[0].set_ylabel("Cell voltage vs LTO (V)")
     if key:
         ncols = 4 if len(cells) > 1 else 2
         figure.legend(handles=list(key.values()), loc="outside lower center", ncols=ncols)
     return figure
+
+
+def _lowest_end(cells: Sequence[_Cell]) -> float | None:
+    """A little below the lowest discharge cut-off [V]; the jump that starts a charge may leave the axes."""
+    each = (cell.data["curve_voltage"].sel(curve="discharge").values for cell in cells)
+    ends = [float(np.nanmin(voltage)) for voltage in each if np.isfinite(voltage).any()]
+    return min(ends) - 0.08 if ends else None
 
 
 def _output_cycles(cells: Sequence[_Cell]) -> list[int]:
@@ -331,10 +344,12 @@ def losses(results: Sequence[xr.Dataset]) -> Figure:
     losses_of = [cell.data["capacity_loss"].fillna(0.0) for cell in cells]
     largest = max((float(abs(loss).sum("channel").max()) for loss in losses_of if loss.size), default=0.0)
     for axes, cell, loss in zip(panels, cells, losses_of, strict=True):
-        _bars_of(axes, loss, readable=0.05 * largest)
+        _bars_of(axes, loss, readable=0.06 * largest)
         axes.set_title(f"{cell.name}{_ended(cell)}")
     panels[0].set_ylabel(f"Discharge capacity lost since cycle 1\n({_CAPACITY_UNIT} of NCM622)")
     panels[0].margins(y=0.12)
+    if min((float(loss.min()) for loss in losses_of if loss.size), default=0.0) > -0.02 * largest:
+        panels[0].set_ylim(bottom=0)
     figure.legend(handles=_channel_key(), loc="outside lower center", ncols=3)
     return figure
 

@@ -1,0 +1,97 @@
+"""Judge the bare and the coated cell against the measured data: `run`, then `print_table`.
+
+`judge` works on two Datasets and needs neither PyBaMM nor Numba; nothing here fits.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from interphase_sim import measured, plot, results
+from interphase_sim.errors import InputError
+from interphase_sim.scenario import load_scenario
+from interphase_sim.validate import criteria, pair, study
+from interphase_sim.validate.judge import CELLS, judge, scenario_of
+from interphase_sim.validate.table import print_table
+
+__all__ = ["judge", "print_table", "run"]
+
+REPORT = "report.json"
+RESULTS = tuple(f"{cell}.nc" for cell in CELLS)
+FIGURES = ("capacity_fade.png", "voltage_curves.png", "interphase.png", "losses.png")
+
+
+def run(
+    directory: Path, stored: Path | None = None, progress: Callable[[int, int, str], None] | None = None
+) -> dict[str, Any]:
+    """Simulate both shipped scenarios, judge them, and write results, figures and report to `directory`.
+
+    stored : folder with bare.nc and coated.nc, judged instead of simulating
+    progress : called with cycles done, cycles in all and a text
+
+    Returns the report. Raises InputError when it would replace a file that `validate` did not write, or when
+    a stored result is missing, damaged or of the wrong cell.
+    """
+    shipped = {cell: load_scenario(cell) for cell in CELLS}
+    copies = () if stored is not None and stored.resolve() == directory.resolve() else RESULTS
+    names = (REPORT, *copies, *FIGURES)
+    own = _own_files(directory, names)
+    wall: dict[str, float | None] = dict.fromkeys(("setup", *CELLS))
+    if stored is not None:
+        cells = {cell: _stored(stored, cell) for cell in CELLS}
+    else:
+        runs = pair.simulate_all(shipped, progress)
+        cells = {cell: timed.result for cell, timed in runs.items()}
+        wall = {"setup": max(timed.setup for timed in runs.values())}
+        wall |= {cell: timed.run for cell, timed in runs.items()}
+    report = judge(cells["bare"], cells["coated"], criteria.load(), wall, study.load())
+    same = {cell: ds.attrs["scenario_digest"] == shipped[cell].digest() for cell, ds in cells.items()}
+    report |= {"shipped_scenario": same, "directory": str(directory), "files": sorted({*names, *own})}
+    _write(directory / REPORT, report)
+    for name in copies:
+        results.write(cells[Path(name).stem], directory / name)
+    plot.save_all([*cells.values()], directory, measured.capacities())
+    return report
+
+
+def _stored(folder: Path, cell: str) -> xr.Dataset:
+    path = folder / f"{cell}.nc"
+    ds = results.read(path)
+    if (scenario_of(ds).coating is None) != (cell == "bare"):
+        raise InputError(
+            f"{path}: holds the result of a cell {'with' if cell == 'bare' else 'without'} a coating"
+        )
+    return ds
+
+
+def _own_files(directory: Path, names: Iterable[str]) -> set[str]:
+    """What earlier reports in the folder list; a file of another origin under one of the names is refused."""
+    own = {name for name in _listed(directory / REPORT) if (directory / name).exists()}
+    foreign = [name for name in names if (directory / name).exists() and name not in own]
+    if foreign:
+        raise InputError(
+            f"{directory}: holds {', '.join(foreign)} not written by validate; choose another folder"
+        )
+    return own
+
+
+def _listed(path: Path) -> list[str]:
+    try:
+        return [Path(name).name for name in json.loads(path.read_text(encoding="utf-8"))["files"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
+def _write(path: Path, report: dict[str, Any]) -> None:
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
