@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pybamm
 import pytest
+from closeness import near
 from numpy.typing import NDArray
 
 from interphase_sim import materials
@@ -60,30 +61,30 @@ def test_the_default_cell_is_the_shipped_one() -> None:
     of_kinetics = {"lithium_diffusivity", "hindrance_stoichiometry", "hindrance_width", "hindrance_factor"}
     for name in (field.name for field in fields(CellDesign) if field.name not in of_kinetics):
         value = getattr(shipped, name)
-        assert value == pytest.approx(getattr(DESIGN, name), rel=1e-9), name  # units are converted by pint
+        assert value == near(getattr(DESIGN, name), rel=1e-9), name  # units are converted by pint
 
 
 @pytest.mark.parametrize("electrode", ["cathode", "anode"])
 def test_volume_fractions_sum_to_one_and_give_the_masses_back(electrode: str) -> None:
     fractions = DESIGN.volume_fractions(electrode)
-    assert sum(fractions.values()) == pytest.approx(1.0, rel=1e-14)  # a sum of four
+    assert sum(fractions.values()) == near(1.0, rel=1e-14)  # a sum of four
     assert min(fractions.values()) > 0
     cathode = electrode == "cathode"
     density = DESIGN.ncm_density if cathode else DESIGN.lto_density
     mass = 7 / 10.1 * 11e-6 if cathode else 0.3 * 65e-6
     found = fractions["active"] * density * DESIGN.thickness(electrode) * DESIGN.area
-    assert found == pytest.approx(mass, rel=1e-12)  # the same products in another order
+    assert found == near(mass, rel=1e-12)  # the same products in another order
 
 
 def test_the_cell_has_the_dimensions_its_masses_demand() -> None:
-    assert DESIGN.thickness("anode") == pytest.approx(0.44e-3, rel=0.01)  # dense 0.38 mm over 0.87
+    assert DESIGN.thickness("anode") == near(0.44e-3, rel=0.01)  # dense 0.38 mm over 0.87
     assert DESIGN.volume_fractions("anode")["active"] == pytest.approx(0.16, abs=0.01)  # two digits stated
-    assert 2 * DESIGN.sauter_radius == pytest.approx(2.47e-6, rel=1e-3)  # three digits stated
-    assert DESIGN.ncm_specific_area == pytest.approx(520, rel=0.01)  # "about 0.5 m2/g" is 6/(4.65 2.47)
+    assert 2 * DESIGN.sauter_radius == near(2.47e-6, rel=1e-3)  # three digits stated
+    assert DESIGN.ncm_specific_area == near(520, rel=0.01)  # "about 0.5 m2/g" is 6/(4.65 2.47)
     areas = DESIGN.contact_areas
-    assert areas["ncm"] == pytest.approx(0.6 * 6 / (4650 * 2.469e-6), rel=1e-3)  # four digits of d32
-    assert areas["carbon"] == pytest.approx(0.1 / 7 * 62e3 * 0.6, rel=1e-12)  # by hand
-    assert areas["collector"] == pytest.approx(math.pi * 25e-6 / (11e-6 * 7 / 10.1), rel=1e-12)  # by hand
+    assert areas["ncm"] == near(0.6 * 6 / (4650 * 2.469e-6), rel=1e-3)  # four digits of d32
+    assert areas["carbon"] == near(0.1 / 7 * 62e3 * 0.6, rel=1e-12)  # by hand
+    assert areas["collector"] == near(math.pi * 25e-6 / (11e-6 * 7 / 10.1), rel=1e-12)  # by hand
 
 
 def test_the_anode_holds_twice_the_cathode() -> None:
@@ -96,7 +97,7 @@ def test_the_anode_holds_twice_the_cathode() -> None:
 
 def test_conductivity_rises_with_temperature_by_arrhenius() -> None:
     ratio = math.exp(0.35 / 8.617333262e-5 * (1 / 298.15 - 1 / 318.15))
-    assert DESIGN.conductivity(318.15) == pytest.approx(0.2 * ratio, rel=1e-7)  # k in eV has ten digits
+    assert DESIGN.conductivity(318.15) == near(0.2 * ratio, rel=1e-7)  # k in eV has ten digits
     assert DESIGN.conductivity(298.15) == 0.2
 
 
@@ -164,9 +165,9 @@ def test_the_activity_of_oxygen_is_one_at_the_same_state_in_both_laws() -> None:
 def test_diffusivity_falls_a_thousandfold_at_full_lithiation() -> None:
     law = parameters.hindered_diffusivity(1e-14, math.log(1000.0), 0.84, 0.05)
     low, middle, high = (law(pybamm.Scalar(x), 0).evaluate() for x in (0.3, 0.84, 1.14))
-    assert low == pytest.approx(1e-14, rel=1e-3)  # 11 widths away: exp(-11) ln 1000
-    assert middle == pytest.approx(1e-14 / math.sqrt(1000), rel=1e-9)  # half of the fall, in logarithms
-    assert high == pytest.approx(1e-17, rel=0.02)  # 6 widths away: exp(-6) ln 1000
+    assert low == near(1e-14, rel=1e-3)  # 11 widths away: exp(-11) ln 1000
+    assert middle == near(1e-14 / math.sqrt(1000), rel=1e-9)  # half of the fall, in logarithms
+    assert high == near(1e-17, rel=0.02)  # 6 widths away: exp(-6) ln 1000
 
 
 # Plain PyBaMM
@@ -274,7 +275,7 @@ def test_a_film_lowers_the_voltage_by_ohms_law() -> None:
     drop = np.interp(filmed.time, bare.time, bare.voltage) - filmed.voltage
     expected = C_5 / NCM_AREA / DESIGN.utilisation * (3.0 + 1e-3 * filmed.time)
     at_nodes = [0, -1]  # where nothing is interpolated
-    assert drop[at_nodes] == pytest.approx(expected[at_nodes], rel=1e-4)  # 1e-6 V of 0.3 V, tenfold
+    assert drop[at_nodes] == near(expected[at_nodes], rel=1e-4)  # 1e-6 V of 0.3 V, tenfold
     assert bare.surface[-1] == pytest.approx(filmed.surface[-1], abs=1e-5)  # solver tolerance
 
 
@@ -284,8 +285,8 @@ def test_lithium_follows_the_charge_and_the_connected_share() -> None:
         found = cell.constant_current(charged().state, replace(NOTHING, connected=connected), C_5, None, span)
         gained = found.mean[-1] - found.mean[0]
         expected = C_5 * span / (FARADAY * DESIGN.ncm_moles * connected)
-        assert gained == pytest.approx(expected, rel=1e-6)  # finite volumes conserve to solver round-off
-        assert found.charge == pytest.approx(C_5 * span, rel=1e-12)  # constant current
+        assert gained == near(expected, rel=1e-6)  # finite volumes conserve to solver round-off
+        assert found.charge == near(C_5 * span, rel=1e-12)  # constant current
 
 
 def test_a_parasitic_current_lithiates_unseen_from_outside() -> None:
@@ -294,17 +295,17 @@ def test_a_parasitic_current_lithiates_unseen_from_outside() -> None:
     rest = cell.constant_current(charged().state, leak, 0.0, None, span)
     assert rest.charge == 0.0
     expected = 0.05 * C_5 * span / (FARADAY * DESIGN.ncm_moles * DESIGN.utilisation)
-    assert rest.mean[-1] - rest.mean[0] == pytest.approx(expected, rel=1e-5)  # as before, of a small change
+    assert rest.mean[-1] - rest.mean[0] == near(expected, rel=1e-5)  # as before, of a small change
     slowed = charge(cell, replace(NOTHING, parasitic=0.05 * C_5))
     longer = per_gram(-charged().charge) / 0.95
-    assert per_gram(-slowed.charge) == pytest.approx(longer, rel=5e-3)  # and a little less overpotential
+    assert per_gram(-slowed.charge) == near(longer, rel=5e-3)  # and a little less overpotential
 
 
 def test_a_diffusion_factor_is_another_diffusivity() -> None:
     faster = Cell(replace(DESIGN, lithium_diffusivity=3e-14), "SPM", particle_cells=20, tolerance=TOLERANCE)
     one = charge(faster)
     other = charge(spm(), replace(NOTHING, log_diffusion=math.log(3.0)))
-    assert one.time[-1] == pytest.approx(other.time[-1], rel=1e-9)  # the same numbers but for exp(log)
+    assert one.time[-1] == near(other.time[-1], rel=1e-9)  # the same numbers but for exp(log)
 
 
 def test_a_step_may_be_cut_in_two() -> None:
@@ -342,10 +343,10 @@ def test_a_hold_keeps_the_voltage_until_the_current_has_fallen() -> None:
     held = cell.constant_voltage(charged().state, NOTHING, CHARGED, DESIGN.current(0.05), LONG)
     assert held.reached
     np.testing.assert_allclose(held.voltage, CHARGED, atol=1e-6)  # the solver's tolerance
-    assert held.current[0] == pytest.approx(-C_5, rel=1e-4)  # it begins where the charge ended, at 1e-6
-    assert held.current[-1] == pytest.approx(-DESIGN.current(0.05), rel=1e-6)  # the solver's tolerance
+    assert held.current[0] == near(-C_5, rel=1e-4)  # it begins where the charge ended, at 1e-6
+    assert held.current[-1] == near(-DESIGN.current(0.05), rel=1e-6)  # the solver's tolerance
     lithium = (held.mean[-1] - held.mean[0]) * FARADAY * DESIGN.ncm_moles * DESIGN.utilisation
-    assert held.charge == pytest.approx(lithium, rel=1e-3)  # a trapezoid over 47 points
+    assert held.charge == near(lithium, rel=1e-3)  # a trapezoid over 47 points
 
 
 def test_a_rest_relaxes_the_particle() -> None:
@@ -396,7 +397,7 @@ def test_a_failing_solver_is_retried_more_carefully(monkeypatch: pytest.MonkeyPa
     assert [rung for rung, _ in attempts] == [0, 1, 2, 2][: times + 1]
     assert (cell.solves, cell.retries) == (times + 1, times)
     if times == 3:
-        assert attempts[-1][1] == pytest.approx(attempts[0][1], rel=1e-8)  # nudged by 1e-9
+        assert attempts[-1][1] == near(attempts[0][1], rel=1e-8)  # nudged by 1e-9
         assert attempts[-1][1] != attempts[0][1]
     assert per_gram(-found.charge) == pytest.approx(per_gram(-charged().charge), abs=0.01)  # solver tolerance
 

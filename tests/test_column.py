@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from closeness import near
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -132,11 +133,11 @@ def test_amounts_are_the_integrals_of_the_concentrations() -> None:
     after = column.advance(contact(), half_cycle(), 1e-5)
     found, width = column.amounts(after), after.grid.width
     for name, row in (("phosphate", 4), ("sulfate", 5), ("oxidised_sulfur", 3), ("P2S5", 6)):
-        assert found[name] == pytest.approx(float(after.y[row] @ width), rel=1e-14)  # the same sum
+        assert found[name] == near(float(after.y[row] @ width), rel=1e-14)  # the same sum
     lost = found["thiophosphate"]
     kept = found["phosphate"] + found["P2S5"]
-    assert lost == pytest.approx(kept, rel=1e-9)  # a difference of numbers 1e3 times larger
-    assert column.layer_thickness(after) == pytest.approx(lost / T0, rel=1e-9)  # the same cancellation
+    assert lost == near(kept, rel=1e-9)  # a difference of numbers 1e3 times larger
+    assert column.layer_thickness(after) == near(lost / T0, rel=1e-9)  # the same cancellation
     assert found["oxygen"] == after.u.sum()
 
 
@@ -175,7 +176,7 @@ def test_electron_transfer_follows_its_exponential() -> None:
     np.testing.assert_allclose(after.y[kernels.S2], sulfide, atol=per_step)
     np.testing.assert_allclose(after.y[kernels.PS4], thiophosphate, atol=per_step)
     charge = float((2 * (T0 - sulfide) + 3 * (T0 - thiophosphate)) @ before.grid.width)
-    assert column.amounts(after)["electrons"] == pytest.approx(charge, rel=1e-5)  # as above, relative
+    assert column.amounts(after)["electrons"] == near(charge, rel=1e-5)  # as above, relative
     assert after.u.sum() == 0.0
 
 
@@ -187,7 +188,7 @@ def test_electron_transfer_stops_at_its_reach() -> None:
     limit = 5 * T0 * float(once.grid.width[inside].sum())  # 2 electrons per sulfide, 3 per PS4, within reach
     first, second = (column.amounts(c)["electrons"] for c in (once, twice))
     assert np.all(twice.y[kernels.S0][~inside] == 0.0)
-    assert first == pytest.approx(limit, rel=1e-2)  # the outermost cell reacts a hundred times more slowly
+    assert first == near(limit, rel=1e-2)  # the outermost cell reacts a hundred times more slowly
     assert first <= second <= limit * (1 + 1e-12)  # round-off of the sums
     assert second - first < 1e-2 * first  # an exponential reach would grow by ln 2 reaches, 10 %
 
@@ -224,7 +225,7 @@ def test_a_history_cut_anywhere_gives_the_same_within_tolerance(share: float) ->
     parts = column.advance(column.advance(contact(), first, 1e-6), second, 1e-6)
     np.testing.assert_allclose(parts.y, whole.y, atol=2e-5 * T0)  # 1e-6 in each of some hundred steps
     for name, amount in column.amounts(whole).items():
-        assert column.amounts(parts)[name] == pytest.approx(amount, rel=1e-4), name  # as above, relative
+        assert column.amounts(parts)[name] == near(amount, rel=1e-4), name  # as above, relative
 
 
 def test_a_tighter_tolerance_takes_more_steps_and_lands_closer() -> None:
@@ -274,10 +275,10 @@ def test_a_poisoned_rate_stalls_instead_of_looping() -> None:
 
 def test_a_graded_grid_fills_its_depth_from_the_first_width() -> None:
     grid = column.graded_grid(120, 0.4e-9, 0.7e-6)
-    assert grid.width.sum() == pytest.approx(0.7e-6, rel=1e-12)  # a sum of 120 widths
-    assert grid.width[0] == pytest.approx(0.4e-9, rel=1e-6)  # the ratio is found by bisection, then scaled
+    assert grid.width.sum() == near(0.7e-6, rel=1e-12)  # a sum of 120 widths
+    assert grid.width[0] == near(0.4e-9, rel=1e-6)  # the ratio is found by bisection, then scaled
     ratio = grid.width[1:] / grid.width[:-1]
-    assert ratio == pytest.approx(ratio[0], rel=1e-9)  # differences of faces that span three decades
+    assert ratio == near(ratio[0], rel=1e-9)  # differences of faces that span three decades
     assert 1.0 < ratio[0] < 1.1
     faces = np.concatenate(([0.0], np.cumsum(grid.width)))
     np.testing.assert_allclose(grid.centre, 0.5 * (faces[1:] + faces[:-1]), rtol=1e-12)  # the same sum again
@@ -326,8 +327,8 @@ def test_boundary_fluxes_by_hand() -> None:
     p = PLAIN._replace(c_eq=2.0, kappa_0=4.0, kappa_cov=0.5, exposed=0.5, r_gap=0.25, v=0.5, beta=0.0)
     out = np.empty(10)
     kernels.boundary(p, 0.5, 0.5, 1.5, 1.0, 0.5, out)
-    assert out[0] == pytest.approx(0.5 * 1.5 * 2 / 3, rel=1e-15)  # by hand
-    assert out[1] == pytest.approx(0.25 * 1.5 * 2 / 3, rel=1e-15)  # by hand
+    assert out[0] == near(0.5 * 1.5 * 2 / 3, rel=1e-15)  # by hand
+    assert out[1] == near(0.25 * 1.5 * 2 / 3, rel=1e-15)  # by hand
 
 
 def test_reactions_by_hand() -> None:
@@ -383,9 +384,8 @@ def test_the_eliminated_solve_inverts_the_dense_jacobian(step: float) -> None:
         dense = np.linalg.solve(a * np.eye(x.size) - jacobian, unit)
         scale = float(np.abs(dense).max())
         found = np.concatenate((rhs.ravel(), rhs_u))
-        np.testing.assert_allclose(
-            found, dense, atol=1e-11 * scale
-        )  # round-off; a missing term shows at 1e-2
+        round_off = 1e-11 * scale  # a missing term shows at 1e-2
+        np.testing.assert_allclose(found, dense, atol=round_off)
 
 
 def test_the_time_derivative_follows_the_drives() -> None:
@@ -445,9 +445,7 @@ def test_every_kernel_computes_the_same_compiled_and_interpreted(name: str) -> N
     if results[1] is not None:
         np.testing.assert_allclose(*results, rtol=1e-12)  # compilers reorder sums and fuse multiply-adds
     for left, right in zip(flattened(fast), flattened(slow), strict=True):
-        np.testing.assert_allclose(
-            left, right, rtol=1e-10, atol=1e-12, err_msg=name
-        )  # the same over ten steps
+        np.testing.assert_allclose(left, right, rtol=1e-10, atol=1e-12)  # the same over ten steps
 
 
 def flattened(given: tuple[Any, ...]) -> list[Any]:
@@ -505,7 +503,7 @@ SIGMAS = (0.4, 0.01, 1e-8)
 def test_a_pure_phase_conducts_like_itself(phase: int) -> None:
     shares = tuple(float(k == phase) for k in range(3))
     found = kernels.effective_conductivity(shares, SIGMAS)
-    assert found == pytest.approx(SIGMAS[phase], rel=1e-12)  # bisection to 1e-14
+    assert found == near(SIGMAS[phase], rel=1e-12)  # bisection to 1e-14
 
 
 @pytest.mark.parametrize("ratio", [0.0, 1e-3, 0.2, 30.0])
@@ -514,13 +512,13 @@ def test_dilute_spheres_follow_maxwell(ratio: float) -> None:
     phi = 1e-4
     inclusion = max(ratio, 1e-12) * SIGMAS[0]
     found = kernels.effective_conductivity((1 - phi, 0.0, phi), (SIGMAS[0], SIGMAS[0], inclusion)) / SIGMAS[0]
-    assert found - 1 == pytest.approx(3 * phi * (ratio - 1) / (ratio + 2), rel=3e-3)  # next term phi squared
+    assert found - 1 == near(3 * phi * (ratio - 1) / (ratio + 2), rel=3e-3)  # next term phi squared
 
 
 @pytest.mark.parametrize(("insulating", "expected"), [(0.2, 0.7), (0.5, 0.25), (0.6, 0.1)])
 def test_a_conducting_skeleton_fades_linearly_to_the_threshold(insulating: float, expected: float) -> None:
     found = kernels.effective_conductivity((1 - insulating, 0.0, insulating), (0.4, 0.01, 1e-12)) / 0.4
-    assert found == pytest.approx(expected, rel=1e-8)  # 1 - 3 phi/2 for perfect insulators
+    assert found == near(expected, rel=1e-8)  # 1 - 3 phi/2 for perfect insulators
 
 
 def test_beyond_two_thirds_the_insulator_blocks() -> None:
@@ -530,7 +528,7 @@ def test_beyond_two_thirds_the_insulator_blocks() -> None:
     )
     assert below > 1e-3
     assert above < 1e-10
-    assert found == pytest.approx(1e-12 / 0.7, rel=1e-8)  # sigma_i/(3 phi - 2) between perfect conductors
+    assert found == near(1e-12 / 0.7, rel=1e-8)  # sigma_i/(3 phi - 2) between perfect conductors
 
 
 def test_three_phases_solve_the_cubic() -> None:
@@ -543,7 +541,7 @@ def test_three_phases_solve_the_cubic() -> None:
         cubic = sum(shares[k] * (sigmas[k] - s) * factors[k - 1] * factors[k - 2] for k in range(3))
         (root,) = [z.real for z in cubic.roots() if abs(z.imag) < 1e-9 * abs(z) and z.real > 0]
         found = kernels.effective_conductivity(tuple(shares), tuple(sigmas))
-        assert found == pytest.approx(root, rel=1e-8)  # roots of a cubic whose coefficients span decades
+        assert found == near(root, rel=1e-8)  # roots of a cubic whose coefficients span decades
 
 
 def test_phase_rules_by_hand() -> None:
@@ -558,7 +556,7 @@ def test_phase_rules_by_hand() -> None:
     for k, parts in enumerate([(10.0, 14.0, products), (10.0, 0.0, products + 6.0)]):
         total = sum(parts)
         expected = kernels.effective_conductivity(tuple(v / total for v in parts), SIGMAS)
-        assert out[k] == pytest.approx(expected, rel=1e-12)  # the same shares
+        assert out[k] == near(expected, rel=1e-12)  # the same shares
 
 
 def test_a_pristine_contact_has_no_layer() -> None:
@@ -574,4 +572,4 @@ def test_a_converted_layer_resists_like_its_thickness() -> None:
     fresh.y[kernels.PO4, 0] = T0
     fresh.y[kernels.PS4, 1] = fresh.y[kernels.S2, 1] = T0
     found = column.layer_resistance(fresh, np.full(8, 1e-4), SIGMAS)
-    assert found == pytest.approx(2e-9 * (1e8 - 1 / 0.4), rel=1e-12)  # a pure phase
+    assert found == near(2e-9 * (1e8 - 1 / 0.4), rel=1e-12)  # a pure phase

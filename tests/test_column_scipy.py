@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from closeness import near
 from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 from scipy.optimize import brentq
@@ -171,7 +172,7 @@ def test_amounts_agree(pair: tuple[Case, Column, Array, Array]) -> None:
     for name, amount in expected.items():
         small = 1e-7 * turned  # of an amount that is zero
         assert amounts[name] == pytest.approx(amount, rel=AGREEMENT, abs=small), name
-    assert found.u == pytest.approx(np.array([gaps, coating]), rel=AGREEMENT)
+    assert found.u == near(np.array([gaps, coating]), rel=AGREEMENT)
 
 
 def test_profiles_agree(pair: tuple[Case, Column, Array, Array]) -> None:
@@ -182,9 +183,9 @@ def test_profiles_agree(pair: tuple[Case, Column, Array, Array]) -> None:
 def test_layer_thickness_and_resistance_agree(pair: tuple[Case, Column, Array, Array]) -> None:
     _, found, fields, _ = pair
     thickness = float((1 - fields[1] / C0) @ found.grid.width)
-    assert column.layer_thickness(found) == pytest.approx(thickness, rel=AGREEMENT)
+    assert column.layer_thickness(found) == near(thickness, rel=AGREEMENT)
     ohms = column.layer_resistance(found, MOLAR_VOLUMES, CONDUCTIVITIES)
-    assert ohms == pytest.approx(resistance(found.grid.width, fields), rel=AGREEMENT)
+    assert ohms == near(resistance(found.grid.width, fields), rel=AGREEMENT)
 
 
 def test_the_default_tolerance_costs_little(pair: tuple[Case, Column, Array, Array]) -> None:
@@ -193,7 +194,7 @@ def test_the_default_tolerance_costs_little(pair: tuple[Case, Column, Array, Arr
     drive = Drive(TIME, ACTIVITY, SULFIDE, THIOPHOSPHATE)
     coarse = column.advance(fresh, drive, Numerics().column_tolerance)
     ohms = [column.layer_resistance(c, MOLAR_VOLUMES, CONDUCTIVITIES) for c in (coarse, found)]
-    assert ohms[0] == pytest.approx(ohms[1], rel=3e-4)  # 1e-5 in each of some dozen steps
+    assert ohms[0] == near(ohms[1], rel=3e-4)  # 1e-5 in each of some dozen steps
     fine, small = column.amounts(found), 1e-6 * found.u.sum() + 1e-16
     for name, amount in column.amounts(coarse).items():
         assert amount == pytest.approx(fine[name], rel=3e-4, abs=small), name  # as above
