@@ -13,6 +13,7 @@ import pybamm
 import pytest
 from closeness import near
 from numpy.typing import NDArray
+from pinned import scenario
 
 from interphase_sim import materials
 from interphase_sim.cell import parameters
@@ -111,9 +112,7 @@ values = pybamm.ParameterValues("Walther2021")
 assert values["Positive electrode thickness [m]"] > 0
 print(*(m for m in sys.modules if m.split(".")[0] in ("numba", "pint", "pydantic", "interphase_sim")))
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
     loaded = set(done.stdout.split())
     assert "interphase_sim.cell.parameters" in loaded
     assert {m.split(".")[0] for m in loaded} == {"interphase_sim"}
@@ -213,9 +212,7 @@ def test_the_sauter_radius_stands_for_the_size_distribution() -> None:
     assert np.interp(DESIGN.ncm_d50 / 2, r, below) == pytest.approx(0.5, abs=1e-3)  # steps of 1 nm in 1.5 um
     assert np.interp(DESIGN.ncm_d90 / 2, r, below) == pytest.approx(0.9, abs=1e-3)  # as before
 
-    many, _ = plain(
-        pybamm.lithium_ion.MPM(), values=values, points={"R_p": 10, "R_n": 3, "r_p": 12, "r_n": 6}
-    )
+    many, _ = plain(pybamm.lithium_ion.MPM(), values=values, points={"R_p": 10, "R_n": 3, "r_p": 12, "r_n": 6})
     one, _ = plain(pybamm.lithium_ion.SPM(), points={"r_p": 12, "r_n": 6})
     assert many[0] == pytest.approx(one[0], abs=1.0)  # of 200: small particles make up for large ones
     assert 0 < one[1] - many[1] < 5.0  # of 175: large particles take less back, 2.5 found
@@ -226,17 +223,15 @@ def test_the_sauter_radius_stands_for_the_size_distribution() -> None:
 
 def test_a_loop_without_kinetics_is_plain_cycling() -> None:
     none = {
-        "cell.model": "SPM", "protocol.cycles": 2,
-        "numerics.output_cycles": [], "numerics.particle_cells": 20,
-        "kinetics.oxygen.exchange": 0.0, "kinetics.reactions.sulfide_oxidation": 0.0,
-        "kinetics.reactions.thiophosphate_oxidation": 0.0, "kinetics.contact.duration": 0.0,
-        "kinetics.losses.mechanical_loss": 0.0,
-        "kinetics.lithium.diffusivity": DESIGN.lithium_diffusivity,
-        "kinetics.lithium.hindrance_stoichiometry": DESIGN.hindrance_stoichiometry,
-        "kinetics.lithium.hindrance_width": DESIGN.hindrance_width,
-        "kinetics.lithium.hindrance_factor": DESIGN.hindrance_factor,
-    }  # fmt: skip
-    bench = loop.prepare(load_scenario("bare").replace(none))
+        "kinetics.oxygen.exchange": 0.0,
+        "kinetics.reactions.sulfide_oxidation": 0.0,
+        "kinetics.reactions.thiophosphate_oxidation": 0.0,
+        "kinetics.contact.duration": 0.0,
+    }
+    names = ("diffusivity", "hindrance_stoichiometry", "hindrance_width", "hindrance_factor")
+    attributes = ("lithium_diffusivity", *names[1:])
+    plain_lithium = {f"kinetics.lithium.{n}": getattr(DESIGN, a) for n, a in zip(names, attributes, strict=True)}
+    bench = loop.prepare(scenario(changes=none | plain_lithium))
     state, found = loop.begin(bench), []
     for number in (1, 2):
         state, *halves = loop.cycle(bench, state, number)

@@ -6,22 +6,21 @@ from typing import Any
 
 import pytest
 from closeness import near
+from pinned import scenario
 
 from interphase_sim import coating
 from interphase_sim.coating import Patch, Shield
 from interphase_sim.errors import InputError
-from interphase_sim.scenario import Coating, Kinetics, load_scenario
+from interphase_sim.scenario import Coating, Kinetics
 
 ROOM, WARM = 298.15, 318.15
-BARE = load_scenario("bare")
-COATED = load_scenario("coated")
 EXACT = 1e-12  # relative: the same products in another order
 BY_HAND = 1e-4  # relative: worked out to five digits
 
 
 def with_(**changes: Any) -> Coating:
-    """The shipped coating with other values; coverage 0.9, 15 nm, gap radius 1.2 nm, 1 nm of carbonate."""
-    found = COATED.replace({f"coating.{key}": value for key, value in changes.items()}).coating
+    """Coverage 0.9, 15 nm, gap radius 1.2 nm, amorphous LiNbO3 with 1 nm of carbonate; and changes."""
+    found = scenario("coated", {f"coating.{key}": value for key, value in changes.items()}).coating
     assert found is not None
     return found
 
@@ -34,7 +33,7 @@ def kinetics(**changes: float) -> Kinetics:
         "gap_diffusivity": 1e-12,
         "rocksalt_diffusivity": 1e-16,
     }
-    return BARE.replace({f"kinetics.oxygen.{k}": v for k, v in (oxygen | changes).items()}).kinetics
+    return scenario("bare", {f"kinetics.oxygen.{k}": v for k, v in (oxygen | changes).items()}).kinetics
 
 
 # Geometry

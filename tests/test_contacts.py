@@ -2,30 +2,25 @@
 
 import math
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pytest
 from closeness import near
+from pinned import NOTHING, scenario
 
 from interphase_sim import coating, materials
 from interphase_sim.cell.parameters import ocp_table
 from interphase_sim.errors import InputError
 from interphase_sim.interphase import column, contacts, kernels
 from interphase_sim.interphase.contacts import Contacts, Setting
-from interphase_sim.scenario import Scenario, load_scenario
 
 HOUR = 3600.0
 AREAS = {"ncm": 300.0, "carbon": 500.0, "collector": 10.0}
 EXACT = 1e-12  # relative: the same products in another order
 
 
-def scenario(name: str = "bare", changes: Mapping[str, Any] = MappingProxyType({})) -> Scenario:
-    return load_scenario(name).replace({"numerics.column_cells": 40, **changes})
-
-
-def setting(name: str = "bare", changes: Mapping[str, Any] = MappingProxyType({})) -> Setting:
+def setting(name: str = "bare", changes: Mapping[str, Any] = NOTHING) -> Setting:
     return contacts.setting(scenario(name, changes), AREAS, 0.4)
 
 

@@ -8,12 +8,12 @@ import pytest
 from closeness import near
 from hypothesis import given
 from hypothesis import strategies as st
+from pinned import scenario
 
 from interphase_sim import losses
 from interphase_sim.losses import Ncm
-from interphase_sim.scenario import Kinetics, load_scenario
+from interphase_sim.scenario import Kinetics
 
-BARE = load_scenario("bare")
 EXACT = 1e-12  # relative: the same products in another order
 
 
@@ -25,7 +25,7 @@ def kinetics(**changes: Any) -> Kinetics:
         "lithiation_law": "length", "diffusion_exponent": 2.0, "hindrance_shift": 0.3,
         "percolation_threshold": 0.2, "percolation_spread": 0.3,
     }  # fmt: skip
-    return BARE.replace({f"kinetics.losses.{key}": value for key, value in (on | changes).items()}).kinetics
+    return scenario(changes={f"kinetics.losses.{k}": v for k, v in (on | changes).items()}).kinetics
 
 
 ALL = kinetics()
