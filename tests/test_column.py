@@ -378,9 +378,7 @@ def test_the_eliminated_solve_inverts_the_dense_jacobian(step: float) -> None:
     u_o = kernels.factorise(PLAIN, PLAIN_GRID, PLAIN_REACH, *drives[1:], a, y, ws.d, ws.bc, ws.aff, ws.tri)
     for unit in np.eye(x.size):
         rhs, rhs_u = unit[:-2].reshape(10, n).copy(), unit[-2:].copy()
-        kernels.solve_stage(
-            PLAIN, PLAIN_GRID, PLAIN_REACH, *drives[1:], a, y, ws.bc, ws.aff, ws.tri, u_o, rhs, rhs_u
-        )
+        kernels.solve_stage(PLAIN, PLAIN_GRID, PLAIN_REACH, *drives[1:], a, y, ws.bc, ws.aff, ws.tri, u_o, rhs, rhs_u)
         dense = np.linalg.solve(a * np.eye(x.size) - jacobian, unit)
         scale = float(np.abs(dense).max())
         found = np.concatenate((rhs.ravel(), rhs_u))
@@ -523,9 +521,7 @@ def test_a_conducting_skeleton_fades_linearly_to_the_threshold(insulating: float
 
 def test_beyond_two_thirds_the_insulator_blocks() -> None:
     sigmas = (0.4, 0.01, 1e-12)
-    below, above, found = (
-        kernels.effective_conductivity((1 - x, 0.0, x), sigmas) for x in (0.66, 0.674, 0.9)
-    )
+    below, above, found = (kernels.effective_conductivity((1 - x, 0.0, x), sigmas) for x in (0.66, 0.674, 0.9))
     assert below > 1e-3
     assert above < 1e-10
     assert found == near(1e-12 / 0.7, rel=1e-8)  # sigma_i/(3 phi - 2) between perfect conductors

@@ -73,7 +73,6 @@ def test_a_faster_product_layer_speeds_the_front_up() -> None:
     """D of converted electrolyte is exp(beta) times that of fresh one; the front lies behind the former."""
     plain = INERT._replace(k1=1e6, t0=25.0)
     slow, fast = (
-        column.layer_thickness(after(plain._replace(beta=beta), 0.1, 200, 0.3))
-        for beta in (0.0, math.log(4.0))
+        column.layer_thickness(after(plain._replace(beta=beta), 0.1, 200, 0.3)) for beta in (0.0, math.log(4.0))
     )
     assert fast / slow == near(2.0, rel=3e-2)  # sqrt(4), less half a cell of fresh D
