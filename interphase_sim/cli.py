@@ -76,9 +76,7 @@ def cli() -> None:
 
 @cli.command()
 @click.argument("scenario")
-@click.option(
-    "-o", "directory", type=_folder, metavar="DIR", help="Where to store  [results/<scenario name>]."
-)
+@click.option("-o", "directory", type=_folder, metavar="DIR", help="Where to store  [results/<scenario name>].")
 @click.option("--force", is_flag=True, help="Replace the result that DIR holds.")
 @click.option("--resume", is_flag=True, help="Continue from the last checkpoint in DIR.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change one value; repeatable.")
@@ -130,15 +128,11 @@ def run(
 @click.option(
     "-o", "directory", type=_folder, metavar="DIR", help="Where to store  [validation/output, or --from DIR]."
 )
-@click.option(
-    "--from", "stored", type=_folder, metavar="DIR", help="Judge the results in DIR, simulate nothing."
-)
+@click.option("--from", "stored", type=_folder, metavar="DIR", help="Judge the results in DIR, simulate nothing.")
 @_json
 @_verbose
 @click.pass_context
-def validate(
-    ctx: click.Context, directory: Path | None, stored: Path | None, as_json: bool, verbose: bool
-) -> None:
+def validate(ctx: click.Context, directory: Path | None, stored: Path | None, as_json: bool, verbose: bool) -> None:
     """Judge both cells against the measured data.
 
     Simulates the shipped scenarios, prints one table, draws the figures and writes report.json to DIR.
@@ -175,9 +169,7 @@ def validate(
 )
 @click.option("--check", is_flag=True, help="Restart from random draws; the shipped cost must be reached.")
 @click.option("--variants", is_flag=True, help="Compare the loss channels, and an empirical fade law.")
-@click.option(
-    "-o", "directory", type=_folder, metavar="DIR", default=Path("results/calibration"), show_default=True
-)
+@click.option("-o", "directory", type=_folder, metavar="DIR", default=Path("results/calibration"), show_default=True)
 @click.option("--resume", is_flag=True, help="Continue an interrupted calibration in DIR.")
 @_verbose
 @click.pass_context
@@ -215,9 +207,7 @@ def calibrate(
 
 @cli.command()
 @click.argument("stored", nargs=-1, required=True, type=_folder, metavar="DIR...")
-@click.option(
-    "-o", "output", type=_folder, metavar="FILE", help="Fade curves only, to FILE (.png, .pdf, .svg)."
-)
+@click.option("-o", "output", type=_folder, metavar="FILE", help="Fade curves only, to FILE (.png, .pdf, .svg).")
 def plot(stored: tuple[Path, ...], output: Path | None) -> None:
     """Draw the stored results of one or several runs.
 

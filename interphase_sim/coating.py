@@ -50,7 +50,7 @@ class Shield:
 
 def constriction(coverage: float) -> float:
     """Interaction factor of an array of circular gaps, (1 - sqrt(1 - theta))^1.5; 0 bare, 1 for far gaps."""
-    return (1.0 - math.sqrt(1.0 - coverage)) ** 1.5
+    return math.pow(1.0 - math.sqrt(1.0 - coverage), 1.5)
 
 
 def cell_radius(gap_radius: float, coverage: float) -> float:
@@ -67,7 +67,7 @@ def coverage_at(coating: Coating | None, swings: float) -> float:
     """Coverage after a number of full delithiation swings, theta (1 - loss)^swings."""
     if coating is None:
         return 0.0
-    return coating.coverage.si * (1.0 - coating.coverage_loss.si) ** swings
+    return coating.coverage.si * math.pow(1.0 - coating.coverage_loss.si, swings)
 
 
 def covered_rate_factor(coating: Coating) -> float:
@@ -99,14 +99,18 @@ def _required(name: str, quantity: str, key: str) -> float:
 def _conductivity(name: str, sigma: Parameter | None, energy: Parameter | None, part: str, temperature: float) -> float:
     """Arrhenius conductivity of a named material [S m-1], the scenario's numbers before the table's."""
     at_room = sigma.si if sigma is not None else _from_table(name, "sigma_ion_25C", f"coating.{part}_conductivity")
-    barrier = energy.si if energy is not None else _from_table(name, "activation_energy", f"coating.{part}_activation_energy")
+    barrier = (
+        energy.si if energy is not None else _from_table(name, "activation_energy", f"coating.{part}_activation_energy")
+    )
     return at_room * arrhenius(barrier, temperature, ROOM)
 
 
 def _from_table(name: str, quantity: str, key: str) -> float:
     entry = materials.lookup("coatings", name, quantity)
     if entry.value is None:
-        span = f" (range {entry.low:g} to {entry.high:g} SI)" if entry.low is not None and entry.high is not None else ""
+        span = (
+            f" (range {entry.low:g} to {entry.high:g} SI)" if entry.low is not None and entry.high is not None else ""
+        )
         raise InputError(f"{key} is missing: the table has no single value of {quantity} for {name}{span}")
     return entry.value
 
@@ -160,9 +164,7 @@ def patches(coating: Coating | None, coverage: float, kinetics: Kinetics, temper
     return (Patch(1.0, exposed, kappa, (1.0 - exposed) * hidden, gap + spread, rs / exposed),)
 
 
-def contact_resistance(
-    parts: tuple[Patch, ...], layers: list[float], near: list[float], cover: Shield | None
-) -> float:
+def contact_resistance(parts: tuple[Patch, ...], layers: list[float], near: list[float], cover: Shield | None) -> float:
     """Film resistance of the whole contact [ohm m2 of contact area].
 
     layers: resistance of each patch's layer; near: conductivity of the layer in the gaps [S m-1]. Through a

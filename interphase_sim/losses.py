@@ -38,10 +38,19 @@ def contact_decay(kinetics: Kinetics, growth: float, swing: float) -> float:
     return -growth / losses.contact_length.si - losses.mechanical_loss.si * swing
 
 
-def log_diffusion(kinetics: Kinetics, log_contact: float) -> float:
-    """ln(D_eff/D) = n ln chi: lithium enters through fewer places and has farther to go, length ~ 1/chi, n = 2."""
+def slow_lithiation(kinetics: Kinetics, log_contact: float) -> tuple[float, float]:
+    """ln(D_eff/D) and the shift of the hindrance stoichiometry, for a working contact fraction chi.
+
+    length: ln(D_eff/D) = n ln chi, lithium enters through fewer places and has farther to go (length ~ 1/chi, n = 2).
+    shift: x_D falls by a ln(1/chi), the crowded zone around each remaining entry chokes it at a lower mean
+    lithiation, while delithiation, which empties that zone, stays as fast as before.
+    """
     losses = kinetics.losses
-    return losses.diffusion_exponent.si * log_contact if losses.slow_lithiation else 0.0
+    if not losses.slow_lithiation:
+        return 0.0, 0.0
+    if losses.lithiation_law == "length":
+        return losses.diffusion_exponent.si * log_contact, 0.0
+    return 0.0, losses.hindrance_shift.si * log_contact
 
 
 def isolated_fraction(kinetics: Kinetics, log_contact: float) -> float:
@@ -57,10 +66,13 @@ def isolated_fraction(kinetics: Kinetics, log_contact: float) -> float:
     return max(0.0, below - 0.5 * math.erfc(-depth / width))
 
 
-def isolate(kinetics: Kinetics, ncm: Ncm, stoichiometry: float) -> Ncm:
-    """Particles that lose contact at the end of a charge, at their smallest, keep what lithium they hold."""
-    target = max(isolated_fraction(kinetics, ncm.log_contact), ncm.isolated)
-    lost = min(target - ncm.isolated, 0.999 * ncm.connected)
+def isolate(kinetics: Kinetics, ncm: Ncm, stoichiometry: float, never: float) -> Ncm:
+    """Particles that lose contact at the end of a charge, at their smallest, keep what lithium they hold.
+
+    never: share of NCM that had no contact from the start [1].
+    """
+    target = never + (1.0 - never) * isolated_fraction(kinetics, ncm.log_contact)
+    lost = min(max(target - ncm.isolated, 0.0), 0.999 * ncm.connected)
     return Ncm(ncm.log_contact, ncm.isolated + lost, ncm.isolated_lithium + lost * stoichiometry, ncm.rock_salt)
 
 

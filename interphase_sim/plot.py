@@ -405,9 +405,7 @@ def _channel_key() -> list[Line2D | Patch]:
     return [*key, interaction, Line2D([], [], color="0.1", linewidth=1.2, label="total")]
 
 
-def save_all(
-    results: Sequence[xr.Dataset], directory: str | Path, measured: Rows | None = None
-) -> list[Path]:
+def save_all(results: Sequence[xr.Dataset], directory: str | Path, measured: Rows | None = None) -> list[Path]:
     """Draw every figure into `directory` as PNG at 150 dpi; returns the paths written."""
     figures = {
         "capacity_fade.png": capacity_fade(results, measured),

@@ -127,9 +127,7 @@ def _coordinates(coords: Mapping[str, Any]) -> dict[str, tuple[str, NDArray[Any]
         name: (name, np.asarray(coords[name], np.int64), {"units": "1", "long_name": text})
         for name, text in _NUMBERED.items()
     }
-    labelled = {
-        name: (name, np.array(labels), {"long_name": text}) for name, (labels, text) in _LABELLED.items()
-    }
+    labelled = {name: (name, np.array(labels), {"long_name": text}) for name, (labels, text) in _LABELLED.items()}
     return numbered | labelled
 
 

@@ -43,9 +43,7 @@ def _normal(requirement: str) -> str:
 def _modules_after(code: str) -> set[str]:
     """Top-level modules that a fresh interpreter has loaded after running the code."""
     script = f"import sys\n{code}\nprint(*(m for m in sys.modules if '.' not in m))"
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT
-    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
     return set(done.stdout.split())
 
 

@@ -129,9 +129,7 @@ def test_the_same_result_gives_the_same_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "a.nc").read_bytes() == (tmp_path / "b.nc").read_bytes()
 
 
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(
-    stored: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = stored.read_bytes()
 
     def fail(self: xr.Dataset, path: Path, **options: Any) -> None:

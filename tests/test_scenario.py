@@ -30,7 +30,7 @@ from interphase_sim.scenario.schema import _quantity
 
 SHIPPED = sorted(shipped("scenarios").glob("*.toml"))
 PLAIN = {  # every key that is no physical value: names, switches and settings
-    "schema_version", "name", "description", "cell", "kinetics", "model", "potential_law", "core", "shell",
+    "schema_version", "name", "description", "cell", "kinetics", "model", "potential_law", "lithiation_law", "core", "shell",
     "filler", "contact", "cycles", "type", "direction", "output_cycles", "film", "slow_lithiation",
     "isolation", "rock_salt", "electrolyte_oxidation",
 }  # fmt: skip
@@ -161,9 +161,7 @@ def test_replaced_numbers_are_exact_and_read_back(thickness: float, porosity: fl
 
 def test_replace_takes_toml_values_and_si_floats() -> None:
     coated = load_scenario("coated")
-    other = coated.replace(
-        {"coating.thickness": "20 nm", "cell.temperature": 300.0, "numerics.column_cells": 60}
-    )
+    other = coated.replace({"coating.thickness": "20 nm", "cell.temperature": 300.0, "numerics.column_cells": 60})
     assert other.coating is not None
     assert (other.coating.thickness.si, other.cell.temperature.si, other.numerics.column_cells) == (
         20e-9,
@@ -277,9 +275,7 @@ BAD_TEXTS = [
 
 
 @pytest.mark.parametrize(("key", "value", "message"), BAD_LINES, ids=[bad[0] for bad in BAD_LINES])
-def test_a_bad_value_is_refused_with_file_and_key(
-    tmp_path: Path, key: str, value: str | None, message: str
-) -> None:
+def test_a_bad_value_is_refused_with_file_and_key(tmp_path: Path, key: str, value: str | None, message: str) -> None:
     line = "" if value is None else f"{key} = {value}"
     text, lines = re.subn(rf"^{key} = .*$", line, template("x"), flags=re.MULTILINE)
     assert lines == 1
@@ -318,20 +314,14 @@ def test_all_errors_of_a_file_are_told_at_once(tmp_path: Path) -> None:
 
 
 def test_a_table_of_a_value_is_checked_too(tmp_path: Path) -> None:
-    table = (
-        '{ value = "15 nm", knd = "x", kind = "mesured", low = "3", high = "2 kg", uncertainty = "-1 nm" }'
-    )
+    table = '{ value = "15 nm", knd = "x", kind = "mesured", low = "3", high = "2 kg", uncertainty = "-1 nm" }'
     told = refusal(changed('\nthickness = "15 nm"', f"\nthickness = {table}"), tmp_path)
     for message in ("'knd', did you mean 'kind'?", "did you mean 'measured'?", "low: '3' has no unit",
                     "high: '2 kg' is not a length", "uncertainty: '-1 nm' must not be negative"):  # fmt: skip
         assert message in told
     upside_down = '{ value = "15 nm", low = "20 nm", high = "10 nm" }'
-    assert "low lies above high" in refusal(
-        changed('\nthickness = "15 nm"', f"\nthickness = {upside_down}"), tmp_path
-    )
-    assert "value is missing" in refusal(
-        changed('\nthickness = "15 nm"', '\nthickness = { low = "1 nm" }'), tmp_path
-    )
+    assert "low lies above high" in refusal(changed('\nthickness = "15 nm"', f"\nthickness = {upside_down}"), tmp_path)
+    assert "value is missing" in refusal(changed('\nthickness = "15 nm"', '\nthickness = { low = "1 nm" }'), tmp_path)
 
 
 BAD_SHARED = [
@@ -365,9 +355,7 @@ BAD_SHARED = [
 
 
 @pytest.mark.parametrize(("name", "old", "new", "message"), BAD_SHARED, ids=[bad[3] for bad in BAD_SHARED])
-def test_errors_of_shared_files_carry_their_name(
-    own_folder: Path, name: str, old: str, new: str, message: str
-) -> None:
+def test_errors_of_shared_files_carry_their_name(own_folder: Path, name: str, old: str, new: str, message: str) -> None:
     shared = own_folder / f"{name}.toml"
     text = shared.read_text(encoding="utf-8")
     assert old in text
@@ -391,9 +379,7 @@ JUNK = st.recursive(
 def test_whatever_stands_for_a_value_is_read_or_refused_in_sentences(data: st.DataObject) -> None:
     table = load_scenario("coated").to_dict()
     place = table
-    while isinstance(place[key := data.draw(st.sampled_from(sorted(place)))], dict) and data.draw(
-        st.booleans()
-    ):
+    while isinstance(place[key := data.draw(st.sampled_from(sorted(place)))], dict) and data.draw(st.booleans()):
         place = place[key]
     place[key] = data.draw(JUNK)
     with contextlib.suppress(InputError):
@@ -405,9 +391,7 @@ def test_a_strange_key_is_shown_escaped(tmp_path: Path) -> None:
     assert "\\x1b[31m" in refusal('"\\u001b[31m" = 1', tmp_path)
 
 
-def test_a_link_that_leaves_the_folder_is_refused(
-    own_folder: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_a_link_that_leaves_the_folder_is_refused(own_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     outside = tmp_path_factory.mktemp("outside") / "kinetics.toml"
     (own_folder / "kinetics.toml").rename(outside)
     (own_folder / "kinetics.toml").symlink_to(outside)

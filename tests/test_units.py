@@ -19,9 +19,7 @@ PER_PARTICLE = {"J/mol", "kJ/mol", "meV/atom", "eV/atom"}  # pint keeps the mole
 @pytest.mark.parametrize(("dimension", "unit"), [pair for pair in LISTED if pair[1] not in PER_PARTICLE])
 def test_every_listed_factor_agrees_with_pint(dimension: str, unit: str) -> None:
     by_pint = units._by_pint(3.0, unit, dimension, False)
-    assert units.parse(f"3 {unit}", dimension) == pytest.approx(
-        by_pint, rel=1e-12
-    )  # rounding of pint's floats
+    assert units.parse(f"3 {unit}", dimension) == pytest.approx(by_pint, rel=1e-12)  # rounding of pint's floats
 
 
 @pytest.mark.parametrize(
@@ -63,17 +61,13 @@ def test_units_that_are_not_listed_go_to_pint(text: str, dimension: str, si: flo
 
 @pytest.mark.parametrize(("text", "kelvin"), [("5 degC", 5.0), ("5 K", 5.0), ("9 degF", 5.0)])
 def test_a_temperature_difference_has_no_offset(text: str, kelvin: float) -> None:
-    assert units.parse(text, "temperature", difference=True) == pytest.approx(
-        kelvin, rel=1e-12
-    )  # pint's floats
+    assert units.parse(text, "temperature", difference=True) == pytest.approx(kelvin, rel=1e-12)  # pint's floats
 
 
 def test_energies_are_per_particle() -> None:
     assert units.parse("1 eV", "energy") == 1.602176634e-19
     assert units.parse("1000 meV/atom", "energy") == 1.602176634e-19
-    assert units.parse("96.48533212331 kJ/mol", "energy") == pytest.approx(
-        1.602176634e-19, rel=1e-12
-    )  # digits given
+    assert units.parse("96.48533212331 kJ/mol", "energy") == pytest.approx(1.602176634e-19, rel=1e-12)  # digits given
 
 
 @pytest.mark.parametrize(

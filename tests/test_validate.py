@@ -199,9 +199,7 @@ SPOILS: dict[str, tuple[Spoil, set[str]]] = {
             *(
                 text(
                     cell,
-                    scenario(
-                        cell, kinetics__contact__duration="101 h", kinetics__contact__temperature="45 degC"
-                    ),
+                    scenario(cell, kinetics__contact__duration="101 h", kinetics__contact__temperature="45 degC"),
                 )
                 for cell in ("bare", "coated")
             )
@@ -261,8 +259,7 @@ def test_no_limit_has_been_loosened() -> None:
         "one_kinetic_set": (">= 1", ""),
     }
     trends = {
-        name: [{k: str(v) for k, v in level.items()} for level in (t.must, t.goal)]
-        for name, t in known.trends.items()
+        name: [{k: str(v) for k, v in level.items()} for level in (t.must, t.goal)] for name, t in known.trends.items()
     }
     assert trends == {
         "T1": [{"ratio": ">= 1.2"}, {}],
@@ -322,9 +319,7 @@ def test_a_cell_that_ended_early_delivers_nothing_afterwards(cells: dict[str, xr
 
 def test_dying_early_never_passes_however_close_to_nothing(cells: dict[str, xr.Dataset]) -> None:
     cells["coated"] = good("coated", cycles=49, status="end of life at cycle 50")
-    rows = {
-        r["cycle"]: r["passes"] for r in report_on(cells)["rows"] if r["quantity"] == "discharge_capacity"
-    }
+    rows = {r["cycle"]: r["passes"] for r in report_on(cells)["rows"] if r["quantity"] == "discharge_capacity"}
     assert rows[50] is False
 
 
@@ -431,9 +426,7 @@ def test_the_table_is_plain_in_a_pipe_and_names_what_failed(
     assert "98.0 mAh/g lost from cycle 1 to 200" in told
 
 
-def test_the_table_says_when_all_is_met(
-    cells: dict[str, xr.Dataset], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_table_says_when_all_is_met(cells: dict[str, xr.Dataset], capsys: pytest.CaptureFixture[str]) -> None:
     validate.print_table(report_on(cells, SUPPORTED))
     assert "All criteria are met, and every goal." in capsys.readouterr().out
 
@@ -470,9 +463,7 @@ def test_the_command_writes_report_results_and_figures_and_judges_them_again() -
     assert told["wall_s"] == {"setup": 3.0, "bare": 2.0, "coated": 2.0}
     again = json.loads(call("--from", str(folder), "--json").stdout)
     changed = {"wall_s", "files"}
-    assert {k: v for k, v in again.items() if k not in changed} == {
-        k: v for k, v in told.items() if k not in changed
-    }
+    assert {k: v for k, v in again.items() if k not in changed} == {k: v for k, v in told.items() if k not in changed}
     assert call().exit_code == 0  # its own files are replaced
     assert "All criteria are met" in call("-o", "other", "--from", str(folder)).stdout
     assert {file.name for file in Path("other").iterdir()} == WRITTEN
@@ -549,9 +540,7 @@ def test_a_stored_result_of_another_scenario_is_told(
     assert "bare: stored result of another scenario" in capsys.readouterr().out
 
 
-def test_judging_stored_results_loads_neither_pybamm_nor_numba(
-    cells: dict[str, xr.Dataset], tmp_path: Path
-) -> None:
+def test_judging_stored_results_loads_neither_pybamm_nor_numba(cells: dict[str, xr.Dataset], tmp_path: Path) -> None:
     for name, ds in cells.items():
         results.write(ds, tmp_path / f"{name}.nc")
     code = "import sys\nfrom interphase_sim.cli import cli\n"

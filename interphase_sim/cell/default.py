@@ -24,6 +24,7 @@ WALTHER_2021 = CellDesign(
     separator_tortuosity_factor=1.2,
     anode_tortuosity_factor=2.0,
     contact_fraction=0.6,
+    utilisation=0.97,
     carbon_specific_area=62e3,
     carbon_contact_fraction=0.6,
     collector_contact_fraction=1.0,

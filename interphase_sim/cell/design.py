@@ -20,7 +20,8 @@ class CellDesign:
     """What was weighed, pressed and set in the experiment, all SI.
 
     Mass ratios are fractions that sum to one. ``*_tortuosity_factor`` is tau^2 in
-    sigma_eff = sigma eps / tau^2. ``contact_fraction`` is the share of NCM area that touches electrolyte.
+    sigma_eff = sigma eps / tau^2. ``contact_fraction`` is the share of NCM area that touches electrolyte,
+    ``utilisation`` the share of NCM that has electronic and ionic contact at all.
     """
 
     diameter: float
@@ -42,6 +43,7 @@ class CellDesign:
     separator_tortuosity_factor: float
     anode_tortuosity_factor: float
     contact_fraction: float
+    utilisation: float
     carbon_specific_area: float
     carbon_contact_fraction: float
     collector_contact_fraction: float

@@ -155,7 +155,7 @@ def parameter_values(design: CellDesign) -> dict[str, Any]:
         "Electrolyte conductivity [S.m-1]": sigma,
         # NCM622 composite
         "Positive electrode thickness [m]": design.thickness("cathode"),
-        "Positive electrode active material volume fraction": cathode["active"],
+        "Positive electrode active material volume fraction": cathode["active"] * design.utilisation,
         "Positive electrode porosity": cathode["electrolyte"],
         "Positive electrode Bruggeman coefficient (electrolyte)": _bruggeman(
             cathode["electrolyte"], design.cathode_tortuosity_factor

@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 Array = npt.NDArray[np.float64]
 
 FILM_REFERENCE = 1e-8  # m, the film's nominal thickness; only resistivity x thickness acts
+MAX_POINTS = 64  # of a history: enough for its drive and its curve, observing more costs as much as solving
 NEVER = 50.0  # V, a cut-off that is out of reach
 OBSERVED = (
     "Voltage [V]",
@@ -37,7 +38,8 @@ class Degradation:
     """How the contacts act on the cell during a step; linear in time within it.
 
     film [ohm m2] and its rate [ohm m2 s-1] per NCM area in contact, log_diffusion: ln of the factor on the
-    lithium diffusivity and its rate [s-1], connected: share of the NCM that takes part, parasitic [A]: current
+    lithium diffusivity and its rate [s-1], hindrance_shift: added to the hindrance stoichiometry, and its rate
+    [s-1], connected: share of the NCM that takes part, parasitic [A]: current
     that lithiates the NCM besides the external one.
     """
 
@@ -45,6 +47,8 @@ class Degradation:
     film_rate: float = 0.0
     log_diffusion: float = 0.0
     log_diffusion_rate: float = 0.0
+    hindrance_shift: float = 0.0
+    hindrance_shift_rate: float = 0.0
     connected: float = 1.0
     parasitic: float = 0.0
 
@@ -52,8 +56,9 @@ class Degradation:
 @dataclass(frozen=True, eq=False)
 class History:
     """One protocol step as solved: time [s], terminal voltage [V vs LTO], potential of the NCM surface against
-    the electrolyte and its open-circuit potential [V vs Li/Li+], surface and mean stoichiometry, external current [A, discharge positive], all
-    (n,); the final state vector; whether the step ended at its cut-off (False: at its time limit)."""
+    the electrolyte and its open-circuit potential [V vs Li/Li+], surface and mean stoichiometry, external
+    current [A, discharge positive], all (n,); the final state vector;
+    whether the step ended at its cut-off (False: at its time limit)."""
 
     time: Array
     voltage: Array
@@ -79,9 +84,10 @@ def _inputs(design: CellDesign) -> dict[str, float]:
         "Film resistance rate [Ohm.m2.s-1]": 0.0,
         "Log diffusion factor": 0.0,
         "Log diffusion factor rate [s-1]": 0.0,
-        "Connected fraction": 1.0,
+        "Connected fraction": design.utilisation,
         "Lithium diffusivity [m2.s-1]": design.lithium_diffusivity,
         "Hindrance stoichiometry": design.hindrance_stoichiometry,
+        "Hindrance stoichiometry rate [s-1]": 0.0,
         "Hindrance width": design.hindrance_width,
         "Hindrance depth": math.log(design.hindrance_factor),
     }
@@ -95,10 +101,10 @@ def _degrading(design: CellDesign, values: pybamm.ParameterValues) -> None:
     hindrance = parameters.hindered_diffusivity(
         given("Lithium diffusivity [m2.s-1]") * pybamm.exp(log_factor),
         given("Hindrance depth"),
-        given("Hindrance stoichiometry"),
+        given("Hindrance stoichiometry") + given("Hindrance stoichiometry rate [s-1]") * pybamm.t,
         given("Hindrance width"),
     )
-    active = values["Positive electrode active material volume fraction"]
+    active = design.volume_fractions("cathode")["active"]
     values.update(
         {
             "Lower voltage cut-off [V]": "[input]",
@@ -167,7 +173,9 @@ class Build:
         model = getattr(pybamm.lithium_ion, recipe.model)(options)
         if recipe.hold:
             limit = pybamm.InputParameter("Current cut-off [A]")
-            model.events.append(pybamm.Event("Current cut-off", pybamm.AbsoluteValue(model.variables["Current [A]"]) - limit))
+            model.events.append(
+                pybamm.Event("Current cut-off", pybamm.AbsoluteValue(model.variables["Current [A]"]) - limit)
+            )
         geometry = model.default_geometry
         values.process_model(model)
         values.process_geometry(geometry)
@@ -176,7 +184,9 @@ class Build:
             points |= {k: v * recipe.electrode_cells for k, v in MESHES[recipe.model].items()}
         submeshes = {**model.default_submesh_types}
         # lithium enters through a thin, poorly diffusing shell: cells are widest in the middle
-        submeshes["positive particle"] = pybamm.MeshGenerator(pybamm.Exponential1DSubMesh, {"side": "right", "stretch": 1.5})
+        submeshes["positive particle"] = pybamm.MeshGenerator(
+            pybamm.Exponential1DSubMesh, {"side": "right", "stretch": 1.5}
+        )
         mesh = pybamm.Mesh(geometry, submeshes, points)
         pybamm.Discretisation(mesh, model.default_spatial_methods).process_model(model)
         return model
@@ -232,8 +242,9 @@ class Cell:
         self, design: CellDesign, model: str, particle_cells: int, tolerance: float, electrode_cells: int = 1
     ) -> None:
         # lithium transport comes in as inputs, so cells that differ in it alone share a build
-        shared = {"lithium_diffusivity": 1e-14, "hindrance_stoichiometry": 0.9, "hindrance_width": 0.1, "hindrance_factor": 10.0}
-        common = replace(design, **shared)
+        common = replace(
+            design, lithium_diffusivity=1e-14, hindrance_stoichiometry=0.9, hindrance_width=0.1, hindrance_factor=10.0
+        )
         self.design = design
         self.recipe = Recipe(common, model, particle_cells, electrode_cells, tolerance)
         self._inputs = _inputs(design)
@@ -258,6 +269,8 @@ class Cell:
             "Film resistance rate [Ohm.m2.s-1]": effect.film_rate,
             "Log diffusion factor": effect.log_diffusion,
             "Log diffusion factor rate [s-1]": effect.log_diffusion_rate,
+            "Hindrance stoichiometry": self.design.hindrance_stoichiometry + effect.hindrance_shift,
+            "Hindrance stoichiometry rate [s-1]": effect.hindrance_shift_rate,
             "Connected fraction": effect.connected,
         }
 
@@ -287,14 +300,18 @@ class Cell:
         zero = np.zeros(1)
         return History(zero, start[0], start[1], _ocp(start[2]), start[2], start[3], np.full(1, current), state, True)
 
-    def constant_voltage(self, state: Array, effect: Degradation, voltage: float, cut_off: float, limit: float) -> History:
+    def constant_voltage(
+        self, state: Array, effect: Degradation, voltage: float, cut_off: float, limit: float
+    ) -> History:
         """Hold at a voltage [V vs LTO] until the current has fallen to ``cut_off`` [A] or the time limit [s]."""
         inputs = self._given(effect) | {"Voltage function [V]": voltage, "Current cut-off [A]": cut_off}
         free, held = self._build(), self._build(hold=True)
         history = self._solve(held, carried(state, free, held), inputs, limit, external=None)
         return replace(history, state=carried(history.state, held, free))
 
-    def _solve(self, built: Build, state: Array, inputs: dict[str, float], limit: float, external: float | None) -> History:
+    def _solve(
+        self, built: Build, state: Array, inputs: dict[str, float], limit: float, external: float | None
+    ) -> History:
         error: Exception | None = None
         for attempt in range(4):
             nudged = dict(inputs)
@@ -318,6 +335,8 @@ class Cell:
     def _history(self, built: Build, solution: Any, inputs: dict[str, float], external: float | None) -> History:
         time = np.concatenate(solution.all_ts)
         states = np.concatenate(solution.all_ys, axis=1)
+        kept = np.unique(np.linspace(0, time.size - 1, min(time.size, MAX_POINTS)).round().astype(int))
+        time, states = time[kept], states[:, kept]
         seen = built.observed(time, states, inputs)
         current = seen[4] if external is None else np.full(time.size, external)
         reached = solution.termination.startswith("event")

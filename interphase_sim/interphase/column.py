@@ -23,6 +23,11 @@ class Grid:
     width: Array
     centre: Array
 
+    def within(self, depth: float) -> Grid:
+        """The cells whose centre lies within a depth, at least two."""
+        n = max(int(np.sum(self.centre < depth)), 2)
+        return Grid(self.width[:n], self.centre[:n])
+
 
 def graded_grid(cells: int, first: float, depth: float) -> Grid:
     """Cells that widen by a constant ratio from ``first`` so that they fill ``depth`` [m].
@@ -31,7 +36,7 @@ def graded_grid(cells: int, first: float, depth: float) -> Grid:
     second order. If equal cells are already narrower than ``first``, the grid is uniform.
     """
     if cells * first >= depth:
-        faces = np.linspace(0.0, depth, cells + 1)
+        faces: Array = np.linspace(0.0, depth, cells + 1)
     else:
         lo, hi = 1.0 + 1e-9, 2.0
         while first * (hi**cells - 1) / (hi - 1) < depth:
@@ -40,7 +45,7 @@ def graded_grid(cells: int, first: float, depth: float) -> Grid:
             mid = 0.5 * (lo + hi)
             lo, hi = (mid, hi) if first * (mid**cells - 1) / (mid - 1) < depth else (lo, mid)
         faces = first * (lo ** np.arange(cells + 1) - 1) / (lo - 1)
-        faces *= depth / faces[-1]
+        faces = np.asarray(faces * (depth / faces[-1]))
     return Grid(np.diff(faces), 0.5 * (faces[1:] + faces[:-1]))
 
 
@@ -101,7 +106,19 @@ def _workspace(n: int) -> kernels.Workspace:
     m = kernels.N_SPECIES
     e = np.empty
     return kernels.Workspace(
-        e((4, m, n)), e((4, 2)), e((m, n)), e(2), e((m, n)), e(2), e(n), e(10), e(10), e((5, n)), e((4, n)), e((m, n)), e(2)
+        e((4, m, n)),
+        e((4, 2)),
+        e((m, n)),
+        e(2),
+        e((m, n)),
+        e(2),
+        e(n),
+        e(10),
+        e(10),
+        e((5, n)),
+        e((4, n)),
+        e((m, n)),
+        e(2),
     )
 
 

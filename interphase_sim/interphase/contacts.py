@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from interphase_sim import coating, materials
+from interphase_sim.coating import Patch, Shield
 from interphase_sim.interphase import column, kernels
 from interphase_sim.interphase.column import Column, Drive, Grid
 from interphase_sim.interphase.kernels import Array, Rates
@@ -23,8 +24,8 @@ class Setting:
     """What does not change during a run: kinetics, temperature [K], areas [m2 kg-1 of NCM622], grid, phases."""
 
     kinetics: Kinetics
-    coating: Coating | None
-    shield: coating.Shield | None
+    coat: Coating | None
+    shield: Shield | None
     temperature: float
     areas: dict[str, float]
     grid: Grid
@@ -35,12 +36,14 @@ class Setting:
 
 @dataclass(frozen=True, eq=False)
 class Contacts:
-    """State of the contacts: patches of the NCM and their columns, carbon and collector columns, coverage."""
+    """State of the contacts: patches of the NCM and their columns, the electronic contact, coverage.
 
-    patches: tuple[coating.Patch, ...]
+    Carbon and collector see the same potential and hold no oxygen, so one column per area serves both.
+    """
+
+    patches: tuple[Patch, ...]
     ncm: tuple[Column, ...]
-    carbon: Column
-    collector: Column
+    electronic: Column
     coverage: float
 
 
@@ -53,7 +56,7 @@ def setting(scenario: Scenario, areas: dict[str, float], electrolyte_conductivit
     volumes = [materials.lookup("products", name, "molar_volume").value for name in PHASES]
     return Setting(
         kinetics=scenario.kinetics,
-        coating=scenario.coating,
+        coat=scenario.coating,
         shield=coating.shield(scenario.coating, temperature) if scenario.coating else None,
         temperature=temperature,
         areas=areas,
@@ -64,7 +67,7 @@ def setting(scenario: Scenario, areas: dict[str, float], electrolyte_conductivit
     )
 
 
-def _rates(kinetics: Kinetics, patch: coating.Patch | None, temperature: float) -> Rates:
+def _rates(kinetics: Kinetics, patch: Patch | None, temperature: float) -> Rates:
     """Constants of a column at a temperature; without a patch, no oxygen enters (carbon, collector)."""
     oxygen, reactions = kinetics.oxygen, kinetics.reactions
     a = coating.arrhenius(oxygen.activation_energy.si, temperature, oxygen.reference_temperature.si)
@@ -90,14 +93,14 @@ def _rates(kinetics: Kinetics, patch: coating.Patch | None, temperature: float) 
 def pristine(s: Setting) -> Contacts:
     """Contacts before anything has reacted."""
     reach = s.kinetics.reactions.reach.si
-    coverage = coating.coverage_at(s.coating, 0.0)
-    parts = coating.patches(s.coating, coverage, s.kinetics, s.temperature)
+    coverage = coating.coverage_at(s.coat, 0.0)
+    parts = coating.patches(s.coat, coverage, s.kinetics, s.temperature)
 
-    def fresh(patch: coating.Patch | None) -> Column:
+    def fresh(patch: Patch | None, grid: Grid) -> Column:
         exposed = patch.exposed if patch else 1.0
-        return column.new_column(s.grid, _rates(s.kinetics, patch, s.temperature), reach, exposed)
+        return column.new_column(grid, _rates(s.kinetics, patch, s.temperature), reach, exposed)
 
-    return Contacts(parts, tuple(fresh(p) for p in parts), fresh(None), fresh(None), coverage)
+    return Contacts(parts, tuple(fresh(p, s.grid) for p in parts), fresh(None, s.grid.within(reach)), coverage)
 
 
 def contact_dose(s: Setting, contacts: Contacts) -> Contacts:
@@ -157,8 +160,7 @@ def advance(s: Setting, contacts: Contacts, driven: Drive) -> Contacts:
     return replace(
         contacts,
         ncm=tuple(column.advance(c, driven, s.tolerance) for c in contacts.ncm),
-        carbon=column.advance(contacts.carbon, dry, s.tolerance),
-        collector=column.advance(contacts.collector, dry, s.tolerance),
+        electronic=column.advance(contacts.electronic, dry, s.tolerance),
     )
 
 
@@ -166,7 +168,11 @@ def with_coverage(s: Setting, contacts: Contacts, coverage: float) -> Contacts:
     """The same contacts at another coverage; freshly exposed oxide finds its electrolyte in electron reach."""
     if coverage == contacts.coverage or len(contacts.patches) > 1:
         return contacts
-    patch, old, col = coating.patches(s.coating, coverage, s.kinetics, s.temperature)[0], contacts.patches[0], contacts.ncm[0]
+    patch, old, col = (
+        coating.patches(s.coat, coverage, s.kinetics, s.temperature)[0],
+        contacts.patches[0],
+        contacts.ncm[0],
+    )
     share = (patch.exposed - old.exposed) / (1.0 - old.exposed)
     y = col.y.copy()
     for part, whole in ((kernels.S2_EXPOSED, kernels.S2), (kernels.PS4_EXPOSED, kernels.PS4)):
@@ -177,7 +183,7 @@ def with_coverage(s: Setting, contacts: Contacts, coverage: float) -> Contacts:
 
 def uncover(s: Setting, contacts: Contacts, swings: float) -> Contacts:
     """Lower the coverage as far as ``swings`` full delithiation swings take it."""
-    return with_coverage(s, contacts, coating.coverage_at(s.coating, swings))
+    return with_coverage(s, contacts, coating.coverage_at(s.coat, swings))
 
 
 def film_resistance(s: Setting, contacts: Contacts) -> float:
@@ -201,7 +207,8 @@ def amounts(contacts: Contacts) -> dict[str, dict[str, float]]:
     """Amounts by interface and species per contact area [mol m-2], patches of the NCM averaged by area."""
     parts = [(p.area, column.amounts(c)) for p, c in zip(contacts.patches, contacts.ncm, strict=True)]
     mean = {key: sum(area * found[key] for area, found in parts) for key in parts[0][1]}
-    return {"ncm": mean, "carbon": column.amounts(contacts.carbon), "collector": column.amounts(contacts.collector)}
+    electronic = column.amounts(contacts.electronic)
+    return {"ncm": mean, "carbon": electronic, "collector": electronic}
 
 
 def profile(contacts: Contacts) -> Array:

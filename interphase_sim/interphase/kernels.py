@@ -118,7 +118,18 @@ def diffusivity(p: Rates, y: Array, out: Array) -> None:
 
 @jit
 def right_side(
-    p: Rates, dz: Array, w: Array, f: float, g: float, b: float, y: Array, u: Array, d: Array, bc: Array, dy: Array, du: Array
+    p: Rates,
+    dz: Array,
+    w: Array,
+    f: float,
+    g: float,
+    b: float,
+    y: Array,
+    u: Array,
+    d: Array,
+    bc: Array,
+    dy: Array,
+    du: Array,
 ) -> None:
     """Semi-discrete right-hand side of the module's equations: dy (10, n) [mol m-3 s-1], du (2,) [mol m-2 s-1]."""
     n = dz.shape[0]
@@ -169,14 +180,16 @@ def factorise(
         aff[1, i] = (-p.k1 * y[1, i] - e3b * aff[0, i]) / (a + p.k1 * o)
         aff[2, i] = -p.k2 * y[8, i] / (a + p.k2 * o + e3)
         aff[3, i] = (-p.k2 * y[2, i] - e3 * aff[2, i]) / (a + p.k2 * o)
-        gain = 4.0 * p.k1 * y[1, i] - p.k4 * y[3, i] + 4.0 * p.k1 * o * aff[1, i] + e3 * aff[2, i] + 1.5 * e3b * aff[0, i]
+        gain = (
+            4.0 * p.k1 * y[1, i] - p.k4 * y[3, i] + 4.0 * p.k1 * o * aff[1, i] + e3 * aff[2, i] + 1.5 * e3b * aff[0, i]
+        )
         aff[4, i] = gain / (a + p.k4 * o)
         tri[3, i] = -p.beta / p.t0 * d[i]
         sink = p.k1 * (y[1, i] + o * aff[1, i]) + p.k2 * (y[2, i] + o * aff[3, i]) + p.k4 * (y[3, i] + o * aff[4, i])
         tri[1, i] = a + 4.0 * sink
         tri[0, i] = 0.0
         tri[2, i] = 0.0
-    u_o = (bc[2] + bc[6] * aff[1, 0]) / (a - bc[4])
+    u_o: float = (bc[2] + bc[6] * aff[1, 0]) / (a - bc[4])
     tri[1, 0] -= (bc[2] + bc[3] + (bc[4] + bc[5]) * u_o + (bc[6] + bc[7]) * aff[1, 0]) / dz[0]
     for i in range(n - 1):
         span = dz[i] + dz[i + 1]
@@ -253,7 +266,9 @@ def solve_stage(
 
 
 @jit
-def time_derivative(p: Rates, dz: Array, w: Array, slopes: tuple[float, float, float], y: Array, bc: Array, ft: Array, ftu: Array) -> None:
+def time_derivative(
+    p: Rates, dz: Array, w: Array, slopes: tuple[float, float, float], y: Array, bc: Array, ft: Array, ftu: Array
+) -> None:
     """Partial derivative of the right-hand side with respect to time, through the drives alone."""
     df, dg, db = slopes
     ft[:, :] = 0.0
@@ -299,7 +314,15 @@ class Workspace(NamedTuple):
 
 @jit
 def rosenbrock_step(
-    p: Rates, dz: Array, w: Array, t: float, h: float, drive: tuple[Array, Array, Array, Array], y: Array, u: Array, ws: Workspace
+    p: Rates,
+    dz: Array,
+    w: Array,
+    t: float,
+    h: float,
+    drive: tuple[Array, Array, Array, Array],
+    y: Array,
+    u: Array,
+    ws: Workspace,
 ) -> None:
     """One RODAS3 step from (y, u) to the trial state of the workspace; stage 4 is the error estimate."""
     a = 1.0 / (h * GAMMA)
@@ -358,8 +381,18 @@ def error_norm(tol: float, scale: Array, scale_u: float, y: Array, u: Array, err
 
 @jit
 def advance(
-    p: Rates, dz: Array, w: Array, drive: tuple[Array, Array, Array, Array], tol: float, scale: Array, scale_u: float,
-    h: float, y: Array, u: Array, ws: Workspace, max_steps: int,
+    p: Rates,
+    dz: Array,
+    w: Array,
+    drive: tuple[Array, Array, Array, Array],
+    tol: float,
+    scale: Array,
+    scale_u: float,
+    h: float,
+    y: Array,
+    u: Array,
+    ws: Workspace,
+    max_steps: int,
 ) -> tuple[float, int, int]:
     """Integrate (y, u) in place over the drive's time span with adaptive steps.
 
@@ -415,7 +448,8 @@ def effective_conductivity(shares: tuple[float, float, float], sigmas: tuple[flo
             hi = mid
         if hi <= lo * (1.0 + 1e-14):
             break
-    return np.sqrt(lo * hi)
+    middle: float = np.sqrt(lo * hi)
+    return middle
 
 
 @jit

@@ -35,9 +35,7 @@ def problems_of(error: ValidationError, model: type[BaseModel]) -> list[Problem]
 
 def dotted(path: Location) -> str:
     """`protocol.steps[0].rate` for ("protocol", "steps", 0, "rate"); strange keys are quoted and escaped."""
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{_key(part)}" for part in path).removeprefix(
-        "."
-    )
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{_key(part)}" for part in path).removeprefix(".")
 
 
 def _key(part: str) -> str:

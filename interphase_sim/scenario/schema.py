@@ -107,9 +107,7 @@ def load_scenario(path_or_name: str | Path) -> Scenario:
     return Scenario.from_dict(files.read_toml(path), where=str(path), folder=path.parent)
 
 
-def _inline(
-    table: Mapping[str, Any], folder: Path | None
-) -> tuple[dict[str, Any], dict[str, Path], list[Problem]]:
+def _inline(table: Mapping[str, Any], folder: Path | None) -> tuple[dict[str, Any], dict[str, Path], list[Problem]]:
     """The table with named files put in place, the files by key, and what was wrong with them."""
     inlined, homes = dict(table), dict[str, Path]()
     problems: list[Problem] = []

@@ -67,6 +67,7 @@ class Cell(Section):
     anode_tortuosity_factor: Factor
     separator_tortuosity_factor: Factor
     contact_fraction: Share
+    utilisation: Share
     carbon_specific_area: Annotated[Parameter, Quantity("specific area")]
     carbon_contact_fraction: Share
     collector_contact_fraction: Share
@@ -154,7 +155,9 @@ class Losses(Section):
     electrolyte_oxidation: bool
     contact_length: Length
     mechanical_loss: BelowOne
+    lithiation_law: Literal["length", "shift"]
     diffusion_exponent: Annotated[Parameter, Quantity("number", NON_NEGATIVE)]
+    hindrance_shift: Fraction
     percolation_threshold: BelowOne
     percolation_spread: PositiveNumber
 

@@ -94,7 +94,7 @@ def _recorder(bench: Bench, meta: dict[str, Any], arrays: dict[str, Any]) -> Rec
 def _flat(name: str, state: State, arrays: dict[str, Any]) -> dict[str, Any]:
     """Put a state's arrays into ``arrays`` and return its numbers."""
     arrays[f"{name}_cell"] = state.cell
-    columns = (*state.contacts.ncm, state.contacts.carbon, state.contacts.collector)
+    columns = (*state.contacts.ncm, state.contacts.electronic)
     for k, column in enumerate(columns):
         arrays[f"{name}_y{k}"], arrays[f"{name}_u{k}"] = column.y, column.u
     return {
@@ -117,8 +117,7 @@ def _state(bench: Bench, name: str, numbers: dict[str, Any], arrays: dict[str, A
     restored = replace(
         contacts,
         ncm=tuple(filled(c, k) for k, c in enumerate(contacts.ncm)),
-        carbon=filled(contacts.carbon, n),
-        collector=filled(contacts.collector, n + 1),
+        electronic=filled(contacts.electronic, n),
     )
     return State(
         cell=arrays[f"{name}_cell"],

@@ -15,21 +15,20 @@ from interphase_sim.interphase.contacts import Contacts, Setting
 from interphase_sim.losses import Ncm
 from interphase_sim.scenario import ConstantCurrent, ConstantVoltage, Rest, Scenario, Step, halves
 
-
 MAH_PER_G = 3.6e3  # A s kg-1 in one mAh g-1
 FULL_CHARGE = FARADAY / NCM_MOLAR_MASS  # A s kg-1 of one lithium per formula unit
 TIME_LIMIT = 20.0  # a step lasts at most this many times its nominal duration
 STEEPNESS = 5e-3  # V per mAh g-1, slope of the potential at 4.4 V vs Li/Li+; a floor, so errors are bounded
-LEVERAGE = 60.0  # mAh g-1 of capacity per e-fold of lithium diffusivity; a ceiling
+LEVERAGE = 80.0  # mAh g-1 of capacity per e-fold of working contact; a ceiling
 
 
 @dataclass(frozen=True)
 class Rates:
     """How a protocol step moved the degradation, carried over as the first guess for the same step of the next
-    cycle: film [ohm m2 s-1], ln of the diffusion factor [s-1], parasitic current [A kg-1], duration [s]."""
+    cycle: film [ohm m2 s-1], ln of the working contact [s-1], parasitic current [A kg-1], duration [s]."""
 
     film: float = 0.0
-    log_diffusion: float = 0.0
+    log_contact: float = 0.0
     parasitic: float = 0.0
     duration: float = 0.0
 
@@ -41,7 +40,7 @@ class State:
 
     cell: Any
     contacts: Contacts
-    ncm: Ncm = Ncm()
+    ncm: Ncm
     owed: float = 0.0
     swings: float = 0.0
     elapsed: float = 0.0
@@ -54,12 +53,13 @@ class State:
 
 @dataclass(frozen=True, eq=False)
 class Bench:
-    """A scenario made ready to run."""
+    """A scenario made ready to run; ``full`` is the lithium content of the pristine NCM [1]."""
 
     scenario: Scenario
     design: CellDesign
     cell: Cell
     setting: Setting
+    full: float
 
 
 @dataclass
@@ -93,7 +93,7 @@ def prepare(scenario: Scenario) -> Bench:
     design, numerics = design_of(scenario), scenario.numerics
     cell = Cell(design, scenario.cell.model, numerics.particle_cells, numerics.solver_tolerance)
     setting = ct.setting(scenario, design.contact_areas, design.conductivity(design.temperature))
-    return Bench(scenario, design, cell, setting)
+    return Bench(scenario, design, cell, setting, cell.mean_stoichiometry(cell.start()))
 
 
 def begin(bench: Bench) -> State:
@@ -102,7 +102,9 @@ def begin(bench: Bench) -> State:
     dosed = ct.contact_dose(bench.setting, fresh)
     y = bench.cell.start()
     decay = losses.contact_decay(bench.scenario.kinetics, ct.layer_thickness(dosed), 0.0)
-    state = State(cell=y, contacts=dosed, ncm=Ncm(log_contact=decay), mean=bench.cell.mean_stoichiometry(y))
+    idle = 1.0 - bench.design.utilisation
+    ncm = Ncm(log_contact=decay, isolated=idle, isolated_lithium=idle * bench.full)
+    state = State(cell=y, contacts=dosed, ncm=ncm, mean=bench.full)
     return _consume(bench, state, fresh, dosed)
 
 
@@ -134,11 +136,15 @@ def degradation(bench: Bench, state: State, guess: Rates, parasitic: float) -> D
     """The contacts' effect on the cell at the start of a step, with its expected drift."""
     kinetics = bench.scenario.kinetics
     on = kinetics.losses.film
+    log_diffusion, shift = losses.slow_lithiation(kinetics, state.ncm.log_contact)
+    log_diffusion_rate, shift_rate = losses.slow_lithiation(kinetics, guess.log_contact)
     return Degradation(
         film=ct.film_resistance(bench.setting, state.contacts) if on else 0.0,
         film_rate=guess.film if on else 0.0,
-        log_diffusion=losses.log_diffusion(kinetics, state.ncm.log_contact),
-        log_diffusion_rate=guess.log_diffusion,
+        log_diffusion=log_diffusion,
+        log_diffusion_rate=log_diffusion_rate,
+        hindrance_shift=shift,
+        hindrance_shift_rate=shift_rate,
         connected=state.ncm.connected,
         parasitic=parasitic * bench.design.ncm_mass,
     )
@@ -168,7 +174,7 @@ def step_current(bench: Bench, step: ConstantCurrent) -> float:
 def advance(bench: Bench, state: State, step: Step, index: int) -> tuple[State, History]:
     """Solve a protocol step together with its contacts until the exchange has settled.
 
-    The film, the diffusion factor and the parasitic current change linearly within the step; their rates come
+    The film, the working contact and the parasitic current change linearly within the step; their rates come
     from the same step of the last cycle and are corrected by solving again until the capacity they decide is
     known within ``numerics.exchange_tolerance``.
     """
@@ -184,13 +190,15 @@ def advance(bench: Bench, state: State, step: Step, index: int) -> tuple[State, 
         span = history.time[-1]
         if span <= 0:
             return state, history
-        drive = ct.drive(bench.scenario.kinetics, history.time, history.potential, history.open_circuit, history.surface)
+        drive = ct.drive(
+            bench.scenario.kinetics, history.time, history.potential, history.open_circuit, history.surface
+        )
         grown = ct.advance(bench.setting, state.contacts, drive)
         decay, swing = _decay(bench, state.contacts, grown, history)
         charge = parasitic_charge(bench, grown) - before
         found = Rates(
             (ct.film_resistance(bench.setting, grown) - film_before) / span,
-            losses.log_diffusion(bench.scenario.kinetics, decay) / span,
+            decay / span,
             charge / span,
             span,
         )
@@ -230,10 +238,10 @@ def _mismatch(bench: Bench, state: State, history: History, guess: Rates, found:
     film = abs(found.film - guess.film) * span * abs(history.current[-1]) / area
     on = bench.scenario.kinetics.losses
     volts = film / STEEPNESS if on.film else 0.0
-    diffusion = LEVERAGE * abs(found.log_diffusion - guess.log_diffusion) * span
+    contact = LEVERAGE * abs(found.log_contact - guess.log_contact) * span if on.slow_lithiation else 0.0
     owed = abs(found.parasitic - guess.parasitic) * span / MAH_PER_G
     missing = abs(state.owed) / MAH_PER_G if guess.duration == 0 else 0.0
-    return volts + diffusion + owed + missing
+    return float(volts + contact + owed + missing)
 
 
 def half_cycle(bench: Bench, state: State, steps: tuple[Step, ...], offset: int) -> tuple[State, Half]:
@@ -249,7 +257,9 @@ def half_cycle(bench: Bench, state: State, steps: tuple[Step, ...], offset: int)
 
 
 def _record(half: Half, history: History, scale: float) -> None:
-    passed = np.concatenate(([0.0], np.cumsum(0.5 * np.diff(history.time) * (history.current[1:] + history.current[:-1]))))
+    passed = np.concatenate(
+        ([0.0], np.cumsum(0.5 * np.diff(history.time) * (history.current[1:] + history.current[:-1])))
+    )
     half.capacity.append(half.charge / MAH_PER_G + scale * passed / MAH_PER_G)
     half.voltage.append(history.voltage)
     half.charge += scale * float(passed[-1])
@@ -260,7 +270,9 @@ def cycle(bench: Bench, state: State, number: int) -> tuple[State, Half, Half]:
     """One cycle: charge steps, isolation at the end of charge, discharge steps, loss of coverage."""
     charge_steps, discharge_steps = halves(bench.scenario.protocol.steps_of(number))
     state, charge = half_cycle(bench, state, charge_steps, 0)
-    state = replace(state, ncm=losses.isolate(bench.scenario.kinetics, state.ncm, state.mean))
+    state = replace(
+        state, ncm=losses.isolate(bench.scenario.kinetics, state.ncm, state.mean, 1.0 - bench.design.utilisation)
+    )
     if charge.spent:
         return state, charge, Half(spent=True)
     state, discharge = half_cycle(bench, state, discharge_steps, len(charge_steps))
@@ -275,7 +287,7 @@ def ledger_residual(bench: Bench, state: State) -> float:
     """
     ncm = state.ncm
     held = (ncm.connected * state.mean + ncm.isolated_lithium) * FULL_CHARGE
-    start = bench.cell.mean_stoichiometry(bench.cell.start()) * FULL_CHARGE
+    start = bench.full * FULL_CHARGE
     return (state.external - (start - held - state.lost_to_rock_salt + state.applied)) / FULL_CHARGE
 
 
@@ -298,7 +310,7 @@ def split_losses(bench: Bench, first: State, now: State, number: int, lost: floa
     base = frozen_capacity(bench, now, number, effect)
     share = {
         "film": replace(effect, film=fresh.film),
-        "slow_lithiation": replace(effect, log_diffusion=fresh.log_diffusion),
+        "slow_lithiation": replace(effect, log_diffusion=fresh.log_diffusion, hindrance_shift=fresh.hindrance_shift),
         "isolation": replace(effect, connected=effect.connected + now.ncm.isolated - first.ncm.isolated),
         "rock_salt": replace(effect, connected=effect.connected + now.ncm.rock_salt - first.ncm.rock_salt),
         "electrolyte_oxidation": replace(effect, parasitic=fresh.parasitic),

@@ -83,7 +83,10 @@ class Recorder:
 
     def _tables(self, number: int, state: State) -> None:
         found = ct.profile(state.contacts)
-        self.profiles[number] = np.array([found[row] for row in PROFILE_ROWS.values()])
+        rows = np.array([found[row] for row in PROFILE_ROWS.values()])
+        consumed = list(PROFILE_ROWS).index("thiophosphate")
+        rows[consumed] = state.contacts.ncm[0].rates.t0 - rows[consumed]
+        self.profiles[number] = rows
 
     def _row(self, state: State, capacities: dict[str, float]) -> None:
         bench, contacts, ncm = self.bench, state.contacts, state.ncm
@@ -111,7 +114,10 @@ class Recorder:
         found = ct.amounts(contacts)
         # mol per m2 of contact times m2 per kg of NCM622, to mol per g
         self.amounts.append(
-            [[found[i][s] * bench.setting.areas[i] * 1e-3 for i in ("ncm", "carbon", "collector")] for s in PROFILE_ROWS]
+            [
+                [found[i][s] * bench.setting.areas[i] * 1e-3 for i in ("ncm", "carbon", "collector")]
+                for s in PROFILE_ROWS
+            ]
         )
 
     def _warn(self, regime: float) -> None:
@@ -122,8 +128,8 @@ class Recorder:
         if outside:
             bound = f"above {MIXED_ABOVE:g}" if chosen.contact == "mixed" else f"below {SEPARATE_BELOW:g}"
             self.warnings.append(
-                f'cycle {len(self.rows)}: layer over gap distance L/(2 r_c) is {regime:.2g}; contact = "{chosen.contact}" '
-                f"holds {bound}, in between the closure decides the answer"
+                f"cycle {len(self.rows)}: layer over gap distance L/(2 r_c) is {regime:.2g}; "
+                f'contact = "{chosen.contact}" holds {bound}, in between the closure decides the answer'
             )
 
     def dataset(self) -> xr.Dataset:

@@ -62,9 +62,7 @@ def _stored(folder: Path, cell: str) -> xr.Dataset:
     path = folder / f"{cell}.nc"
     ds = results.read(path)
     if (scenario_of(ds).coating is None) != (cell == "bare"):
-        raise InputError(
-            f"{path}: holds the result of a cell {'with' if cell == 'bare' else 'without'} a coating"
-        )
+        raise InputError(f"{path}: holds the result of a cell {'with' if cell == 'bare' else 'without'} a coating")
     return ds
 
 
@@ -73,9 +71,7 @@ def _own_files(directory: Path, names: Iterable[str]) -> set[str]:
     own = {name for name in _listed(directory / REPORT) if (directory / name).exists()}
     foreign = [name for name in names if (directory / name).exists() and name not in own]
     if foreign:
-        raise InputError(
-            f"{directory}: holds {', '.join(foreign)} not written by validate; choose another folder"
-        )
+        raise InputError(f"{directory}: holds {', '.join(foreign)} not written by validate; choose another folder")
     return own
 
 

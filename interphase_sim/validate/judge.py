@@ -216,9 +216,7 @@ def _losses(ds: xr.Dataset) -> Row:
     """Capacity lost since cycle 1 by output cycle and channel [mAh g-1]."""
     lost = ds["capacity_loss"]
     return {
-        str(cycle): {
-            str(c): number(float(lost.sel(output_cycle=cycle, channel=c))) for c in lost["channel"].values
-        }
+        str(cycle): {str(c): number(float(lost.sel(output_cycle=cycle, channel=c))) for c in lost["channel"].values}
         for cycle in lost["output_cycle"].values
     }
 

@@ -43,9 +43,7 @@ def simulate_all(scenarios: Mapping[str, Scenario], progress: Progress | None) -
     try:
         return _in_parallel(scenarios, heard)
     except BrokenProcessPool:
-        raise SolverFailure(
-            "a simulating process was ended from outside, perhaps for lack of memory"
-        ) from None
+        raise SolverFailure("a simulating process was ended from outside, perhaps for lack of memory") from None
 
 
 def timed(scenario: Scenario, heard: Callable[[int], None]) -> Timed:

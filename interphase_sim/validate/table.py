@@ -121,9 +121,7 @@ def _mark(must: bool | None, goal: bool | None = None) -> Text:
 def _variants(variants: Iterable[Row], *, framed: bool) -> Table:
     rows = [*variants]
     keys = ["variant", *(key for key in rows[0] if key not in ("variant", "role"))]
-    table = Table(
-        title="Variants of the loss channels", box=box.SIMPLE_HEAD if framed else None, title_justify="left"
-    )
+    table = Table(title="Variants of the loss channels", box=box.SIMPLE_HEAD if framed else None, title_justify="left")
     for key in keys:
         table.add_column(key.replace("_", " "), justify="left" if key == "variant" else "right")
     for row in rows:
@@ -174,9 +172,7 @@ def _lost(losses: Row) -> str:
 
 
 def _verdict(report: Row) -> Text:
-    failed = [
-        f"{r['cell']} {_QUANTITIES[r['quantity']]} {r['cycle']}" for r in _failing(report["rows"], "passes")
-    ]
+    failed = [f"{r['cell']} {_QUANTITIES[r['quantity']]} {r['cycle']}" for r in _failing(report["rows"], "passes")]
     failed += [r["id"] for r in _failing([*report["criteria"], *report["bounds"]], "passes")]
     failed += [r["id"] for r in _failing(report["trends"], "holds")]
     if failed:
