@@ -30,7 +30,8 @@ from interphase_sim.scenario.schema import _quantity
 
 SHIPPED = sorted(shipped("scenarios").glob("*.toml"))
 PLAIN = {  # every key that is no physical value: names, switches and settings
-    "schema_version", "name", "description", "cell", "kinetics", "model", "potential_law", "lithiation_law", "core", "shell",
+    "schema_version", "name", "description", "cell", "kinetics", "model", "potential_law",
+    "lithiation_law", "core", "shell",
     "filler", "contact", "cycles", "type", "direction", "output_cycles", "film", "slow_lithiation",
     "isolation", "rock_salt", "electrolyte_oxidation",
 }  # fmt: skip

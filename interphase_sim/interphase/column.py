@@ -36,16 +36,18 @@ def graded_grid(cells: int, first: float, depth: float) -> Grid:
     second order. If equal cells are already narrower than ``first``, the grid is uniform.
     """
     if cells * first >= depth:
-        faces: Array = np.linspace(0.0, depth, cells + 1)
-    else:
-        lo, hi = 1.0 + 1e-9, 2.0
-        while first * (hi**cells - 1) / (hi - 1) < depth:
-            hi += 1.0
-        for _ in range(200):
-            mid = 0.5 * (lo + hi)
-            lo, hi = (mid, hi) if first * (mid**cells - 1) / (mid - 1) < depth else (lo, mid)
-        faces = first * (lo ** np.arange(cells + 1) - 1) / (lo - 1)
-        faces = np.asarray(faces * (depth / faces[-1]))
+        return _grid(np.linspace(0.0, depth, cells + 1))
+    lo, hi = 1.0 + 1e-9, 2.0
+    while first * (hi**cells - 1) / (hi - 1) < depth:
+        hi += 1.0
+    for _ in range(200):
+        mid = 0.5 * (lo + hi)
+        lo, hi = (mid, hi) if first * (mid**cells - 1) / (mid - 1) < depth else (lo, mid)
+    faces = (lo ** np.arange(cells + 1) - 1) / (lo**cells - 1)
+    return _grid(depth * faces)
+
+
+def _grid(faces: Array) -> Grid:
     return Grid(np.diff(faces), 0.5 * (faces[1:] + faces[:-1]))
 
 
