@@ -44,7 +44,7 @@ def graded_grid(cells: int, first: float, depth: float) -> Grid:
         mid = 0.5 * (lo + hi)
         lo, hi = (mid, hi) if first * (mid**cells - 1) / (mid - 1) < depth else (lo, mid)
     faces = (lo ** np.arange(cells + 1) - 1) / (lo**cells - 1)
-    return _grid(depth * faces)
+    return _grid(np.asarray(depth * faces, dtype=np.float64))
 
 
 def _grid(faces: Array) -> Grid:
@@ -70,8 +70,7 @@ class Drive:
 def resample(time: Array, *series: Array, nodes: int = DRIVE_NODES) -> tuple[Array, ...]:
     """Piecewise linear series on fewer, equally spaced nodes that keep each series' integral.
 
-    Node values are averages of the fine series over the hat's support, so charge and exposure are conserved
-    to round-off after a final scaling.
+    Node values are interpolated, then scaled so that charge and exposure are conserved to round-off.
     """
     grid = np.linspace(time[0], time[-1], nodes)
     out: list[Array] = [grid]
@@ -127,7 +126,7 @@ def _workspace(n: int) -> kernels.Workspace:
 def advance(column: Column, drive: Drive, tolerance: float) -> Column:
     """The column after ``drive``; the given column is left as it was.
 
-    ``tolerance`` is relative, with an absolute share of the electrolyte's concentration (1e-3 of the
+    ``tolerance`` is relative, with an absolute share of the electrolyte's concentration (of the
     equilibrium concentration for oxygen).
 
     Raises SolverFailure when the step underflows or the step budget is spent.
