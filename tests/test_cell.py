@@ -227,6 +227,7 @@ def test_a_loop_without_kinetics_is_plain_cycling() -> None:
         "kinetics.reactions.sulfide_oxidation": 0.0,
         "kinetics.reactions.thiophosphate_oxidation": 0.0,
         "kinetics.contact.duration": 0.0,
+        "cell.utilisation": DESIGN.utilisation,
     }
     names = ("diffusivity", "hindrance_stoichiometry", "hindrance_width", "hindrance_factor")
     attributes = ("lithium_diffusivity", *names[1:])

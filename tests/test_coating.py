@@ -143,24 +143,53 @@ def test_a_warm_coating_conducts_better() -> None:
 
 def test_a_bare_contact_has_the_resistance_of_its_layer() -> None:
     bare = Patch(1.0, 1.0, 1e-10, 0.0, 0.0, 1e11)
-    assert coating.contact_resistance((bare,), [1.7], [0.4], None) == 1.7
+    assert coating.contact_resistance((bare,), [1.7], [0.4], None, 0.0) == 1.7
 
 
 def test_current_reaches_a_mixed_contact_by_gaps_and_coating_side_by_side() -> None:
-    """theta 0.84, 15 nm, r_p 4 nm/pi, sigma 0.5: 3e-8 + (1e-9/0.5) 0.6^1.5 per gap area; the coating 1e-6."""
+    """theta 0.84, 15 nm, r_p 4 nm/pi, sigma 0.5: 3e-8 (1/0.16 - 1) + (1e-9/0.5) 0.6^1.5/0.16; the coating 1e-6/0.84.
+
+    The layer's 0.25 already counts the electrolyte over the whole area, so a gap adds only what it narrows.
+    """
     part = Patch(1.0, 0.16, 1e-10, 0.0, 0.0, 1e11)
     cover = Shield(1e-6, 15e-9, 4e-9 / math.pi, None)
-    gap = 3e-8 + 2e-9 * 0.6**1.5
-    expected = 0.25 + 1 / (0.16 / gap + 0.84 / 1e-6)
-    assert coating.contact_resistance((part,), [0.25], [0.5], cover) == near(expected, rel=EXACT)
+    gaps = 3e-8 * 5.25 + 2e-9 * 0.6**1.5 / 0.16
+    expected = 0.25 + 1 / (1 / gaps + 0.84 / 1e-6)
+    found = coating.contact_resistance((part,), [0.25], [0.5], cover, 0.84)
+    assert found - 0.25 == near(expected - 0.25, rel=1e-8)  # a difference of numbers near 0.25
+    assert found == near(expected, rel=EXACT)
+
+
+def test_filled_gaps_conduct_beside_the_open_ones() -> None:
+    """theta 0.84, half the gaps filled with 1e-3 S/m: 0.08 open, 0.08/1.5e-5 through filler; the coating 0.5/0.84."""
+    part = Patch(1.0, 0.08, 1e-10, 0.0, 0.0, 1e11)
+    cover = Shield(0.5, 15e-9, 4e-9 / math.pi, 1e-3)
+    gaps = 3e-5 * 11.5 + 2e-6 * 0.6**1.5 / 0.08  # sigma 5e-4: h/sigma 3e-5, r_p pi/(4 sigma) 2e-6
+    expected = 1 / (1 / gaps + 0.08 / 1.5e-5 + 0.84 / 0.5)
+    assert coating.contact_resistance((part,), [0.0], [5e-4], cover, 0.84) == near(expected, rel=EXACT)
+
+
+def test_a_mixed_contact_fully_open_adds_nothing_to_its_layer() -> None:
+    cover = Shield(0.5, 15e-9, 1e-9, None)
+    part = Patch(1.0, 1.0, 1e-10, 0.0, 0.0, 1e11)
+    assert coating.contact_resistance((part,), [1.7], [0.4], cover, 0.0) == 1.7
 
 
 def test_separate_patches_conduct_in_parallel_each_with_its_layer() -> None:
+    """An open patch has its layer alone."""
     parts = Patch(0.2, 1.0, 1e-10, 0.0, 0.0, 1e11), Patch(0.8, 0.0, 0.0, 1e-12, 0.0, 0.0)
     cover = Shield(0.5, 10e-9, 1e-9, None)
-    open_part, closed = 3.0 + 10e-9 / 1e-7, 0.1 + 0.5
-    expected = 1 / (0.2 / open_part + 0.8 / closed)
-    found = coating.contact_resistance(parts, [3.0, 0.1], [1e-7, 0.4], cover)
+    expected = 1 / (0.2 / 3.0 + 0.8 / (0.1 + 0.5))
+    found = coating.contact_resistance(parts, [3.0, 0.1], [1e-7, 0.4], cover, 0.8)
+    assert found == near(expected, rel=EXACT)
+
+
+def test_the_covered_patch_conducts_through_coating_and_filled_gaps() -> None:
+    """theta 0.8, half the gaps filled with 1e-8 S/m: 0.1/1 and 0.8/0.5 S/m2 side by side over an area of 0.9."""
+    parts = Patch(0.1, 1.0, 1e-10, 0.0, 0.0, 1e11), Patch(0.9, 0.0, 0.0, 1e-12, 0.0, 0.0)
+    cover = Shield(0.5, 10e-9, 1e-9, 1e-8)
+    expected = 1 / (0.1 / 3.0 + 0.9 / (0.1 + 0.9 / 1.7))
+    found = coating.contact_resistance(parts, [3.0, 0.1], [1e-7, 0.4], cover, 0.8)
     assert found == near(expected, rel=EXACT)
 
 
@@ -168,7 +197,7 @@ def test_a_conducting_coating_carries_the_current_of_separate_patches() -> None:
     """The model's own remark: film fade vanishes then."""
     parts = Patch(0.2, 1.0, 1e-10, 0.0, 0.0, 1e11), Patch(0.8, 0.0, 0.0, 1e-12, 0.0, 0.0)
     cover = Shield(1e-6, 10e-9, 1e-9, None)
-    thick, thin = (coating.contact_resistance(parts, [ohms, 0.0], [0.4, 0.4], cover) for ohms in (1e3, 1.0))
+    thick, thin = (coating.contact_resistance(parts, [ohms, 0.0], [0.4, 0.4], cover, 0.8) for ohms in (1e3, 1.0))
     assert thick == near(1e-6 / 0.8, rel=1e-6)  # a thousand ohms beside a millionth
     assert thick - thin < 1e-9
 

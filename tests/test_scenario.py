@@ -350,7 +350,12 @@ BAD_SHARED = [
     ),
     ("kinetics", "exchange =", "exchang =", "oxygen.exchang: unknown key, did you mean 'exchange'?"),
     ("kinetics", "film = true", "film = 1", "losses.film: '1' must be true or false"),
-    ("kinetics", '"24 h"', '"2000 h"', "contact.duration: 2000 h is longer than 1000 h of contact"),
+    (
+        "kinetics",
+        "duration = {",
+        'duration = "2000 h"  # {',
+        "contact.duration: 2000 h is longer than 1000 h of contact",
+    ),
     ("kinetics", "[oxygen]", "[oxygen", "not valid TOML"),
 ]
 
