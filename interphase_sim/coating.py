@@ -74,7 +74,8 @@ def covered_rate_factor(coating: Coating) -> float:
     """kappa_cov / kappa_0 = exp(-s (1 - dE_cov/dE_bare)), with the reaction energies of the coatings table.
 
     dE_bare: Li6PS5Cl against half-lithiated NCM; dE_cov: the stronger of coating against electrolyte and
-    coating against half-lithiated NCM. The slope s is an assumption of the model.
+    coating against half-lithiated NCM. A shell without a known energy (Li2CO3) leaves the core to decide: an
+    assumption, as is the slope s.
     Raises InputError for a material without reaction energies.
     """
     bare = materials.lookup("coatings", "bare contact", "reaction_energy_with_NCM_half").value
@@ -164,24 +165,32 @@ def patches(coating: Coating | None, coverage: float, kinetics: Kinetics, temper
     return (Patch(1.0, exposed, kappa, (1.0 - exposed) * hidden, gap + spread, rs / exposed),)
 
 
-def contact_resistance(parts: tuple[Patch, ...], layers: list[float], near: list[float], cover: Shield | None) -> float:
+def contact_resistance(
+    parts: tuple[Patch, ...], layers: list[float], near: list[float], cover: Shield | None, coverage: float
+) -> float:
     """Film resistance of the whole contact [ohm m2 of contact area].
 
     layers: resistance of each patch's layer; near: conductivity of the layer in the gaps [S m-1]. Through a
-    mixed contact, current reaches the oxide by the gaps, h/sigma + (pi r_p/(4 sigma)) (1 - sqrt(1 - theta))^1.5
-    per exposed area, and through the coating side by side; separate patches conduct in parallel.
+    mixed contact, current reaches the oxide by the open gaps, (h/sigma)(1/e - 1) + (pi r_p/(4 sigma e)) (1 -
+    sqrt(1 - theta))^1.5 with e the exposed share (the layer already counts h over the whole area), side by side
+    with filled gaps and coating. Separate patches conduct in parallel.
     """
     if cover is None:
         return layers[0]
+    gaps = 1.0 - coverage
     if len(parts) == 2:
-        open_part = layers[0] + cover.thickness / (cover.gap_conductivity or near[0])
-        closed = layers[1] + cover.covered
-        return 1.0 / (parts[0].area / open_part + parts[1].area / closed)
-    exposed = parts[0].exposed
-    sigma = cover.gap_conductivity or near[0]
-    narrowing = math.pi * cover.gap_radius / (4 * near[0]) * constriction(1.0 - exposed)
-    gaps = exposed / (cover.thickness / sigma + narrowing)
-    return layers[0] + 1.0 / (gaps + (1.0 - exposed) / cover.covered)
+        closed = layers[1] + 1.0 / _covered(cover, gaps, parts[0].area) * parts[1].area
+        return 1.0 / (parts[0].area / layers[0] + parts[1].area / closed) if layers[0] > 0 else 0.0
+    exposed, sigma = parts[0].exposed, near[0]
+    narrowing = math.pi * cover.gap_radius / (4 * sigma) * constriction(coverage)
+    through = cover.thickness / sigma * (1.0 / exposed - 1.0) + narrowing / exposed
+    return layers[0] + (1.0 / (1.0 / through + _covered(cover, gaps, exposed)) if through > 0 else 0.0)
+
+
+def _covered(cover: Shield, gaps: float, exposed: float) -> float:
+    """Conductance of coating and filled gaps per contact area [S m-2]."""
+    filler = cover.gap_conductivity / cover.thickness if cover.gap_conductivity else 0.0
+    return (gaps - exposed) * filler + (1.0 - gaps) / cover.covered
 
 
 def regime(coating: Coating | None, coverage: float, layer: float) -> float:

@@ -116,11 +116,10 @@ class CellDesign:
         fractions = self.cathode_mass_fractions if cathode else self.anode_mass_fractions
         volumes = self._solids(fractions, self.ncm_density if cathode else self.lto_density)
         porosity = self.cathode_porosity if cathode else self.anode_porosity
+        if abs(sum(fractions) - 1) > 1e-9:
+            raise ValueError(f"mass fractions of the {electrode} sum to {sum(fractions):g}, not to one")
         share = [(1 - porosity) * v / sum(volumes) for v in volumes]
-        result = dict(zip(("active", "electrolyte", "carbon"), share, strict=True), pores=porosity)
-        if abs(sum(result.values()) - 1) > 1e-12:
-            raise ValueError(f"volume fractions of the {electrode} sum to {sum(result.values())}, not to one")
-        return result
+        return dict(zip(("active", "electrolyte", "carbon"), share, strict=True), pores=porosity)
 
     def thickness(self, layer: str) -> float:
         """Thickness of cathode, separator or anode from its mass, density and porosity [m]."""

@@ -57,7 +57,7 @@ class Degradation:
 class History:
     """One protocol step as solved: time [s], terminal voltage [V vs LTO], potential of the NCM surface against
     the electrolyte and its open-circuit potential [V vs Li/Li+], surface and mean stoichiometry, external
-    current [A, discharge positive], all (n,); the final state vector;
+    current [A, discharge positive] and charge [A s], all (n,); the final state vector;
     whether the step ended at its cut-off (False: at its time limit)."""
 
     time: Array
@@ -67,13 +67,14 @@ class History:
     surface: Array
     mean: Array
     current: Array
+    passed: Array
     state: Array
     reached: bool
 
     @property
     def charge(self) -> float:
         """External charge, discharge positive [A s]."""
-        return float(np.trapezoid(self.current, self.time))
+        return float(self.passed[-1])
 
 
 def _inputs(design: CellDesign) -> dict[str, float]:
@@ -298,7 +299,9 @@ class Cell:
         if sign * (start[0, 0] - cut_off) > 0:
             return None
         zero = np.zeros(1)
-        return History(zero, start[0], start[1], _ocp(start[2]), start[2], start[3], np.full(1, current), state, True)
+        return History(
+            zero, start[0], start[1], _ocp(start[2]), start[2], start[3], np.full(1, current), zero, state, True
+        )
 
     def constant_voltage(
         self, state: Array, effect: Degradation, voltage: float, cut_off: float, limit: float
@@ -338,6 +341,9 @@ class Cell:
         kept = np.unique(np.linspace(0, time.size - 1, min(time.size, MAX_POINTS)).round().astype(int))
         time, states = time[kept], states[:, kept]
         seen = built.observed(time, states, inputs)
+        # the integrator carries the discharged charge as its first state, in ampere hours
         current = seen[4] if external is None else np.full(time.size, external)
+        passed = 3600 * (states[0] - states[0, 0]) if external is None else external * time
         reached = solution.termination.startswith("event")
-        return History(time, seen[0], seen[1], _ocp(seen[2]), seen[2], seen[3], current, states[:, -1:].copy(), reached)
+        end = states[:, -1:].copy()
+        return History(time, seen[0], seen[1], _ocp(seen[2]), seen[2], seen[3], current, passed, end, reached)

@@ -9,6 +9,7 @@ import numpy as np
 
 from interphase_sim import coating, materials
 from interphase_sim.coating import Patch, Shield
+from interphase_sim.errors import InputError
 from interphase_sim.interphase import column, kernels
 from interphase_sim.interphase.column import Column, Drive, Grid
 from interphase_sim.interphase.kernels import Array, Rates
@@ -52,6 +53,8 @@ def setting(scenario: Scenario, areas: dict[str, float], electrolyte_conductivit
 
     Raises InputError naming a coating property that is missing and decides the answer.
     """
+    if scenario.coating and scenario.coating.contact == "separate" and scenario.coating.coverage_loss.si > 0:
+        raise InputError('coating.coverage_loss must be 0 with contact = "separate": its patches keep their areas')
     numerics, layer, temperature = scenario.numerics, scenario.kinetics.layer, scenario.cell.temperature.si
     volumes = [materials.lookup("products", name, "molar_volume").value for name in PHASES]
     return Setting(
@@ -195,7 +198,7 @@ def film_resistance(s: Setting, contacts: Contacts) -> float:
         layers.append(float(np.dot(1.0 / sigma - 1.0 / s.sigmas[0], width)))
         mouth = col.grid.centre < max(s.shield.gap_radius if s.shield else 0.0, width[0])
         near.append(float(width[mouth].sum() / np.dot(1.0 / sigma[mouth], width[mouth])))
-    return coating.contact_resistance(contacts.patches, layers, near, s.shield)
+    return coating.contact_resistance(contacts.patches, layers, near, s.shield, contacts.coverage)
 
 
 def layer_thickness(contacts: Contacts) -> float:

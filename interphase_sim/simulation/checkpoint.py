@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import zipfile
@@ -29,6 +30,7 @@ def save(directory: Path, recorder: Recorder, state: State, first: State | None)
         "digest": recorder.bench.scenario.digest(),
         "versions": versions(),
         "status": recorder.status,
+        "solves": [recorder.bench.cell.solves, recorder.bench.cell.retries],
         "warnings": recorder.warnings,
         "rows": recorder.rows,
         "losses": {str(k): v for k, v in recorder.losses.items()},
@@ -48,7 +50,8 @@ def save(directory: Path, recorder: Recorder, state: State, first: State | None)
             np.savez(file, meta=np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8), **arrays)
         os.replace(part, directory / FILE_NAME)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
         raise InputError(f"{directory / FILE_NAME}: cannot be written ({error.strerror or error})") from error
 
 
@@ -61,7 +64,7 @@ def load(bench: Bench, directory: Path) -> tuple[Recorder, State, State | None] 
     if not path.exists():
         return None
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         meta = json.loads(arrays.pop("meta").tobytes())
         known, made = meta["digest"], meta["versions"]
@@ -71,7 +74,12 @@ def load(bench: Bench, directory: Path) -> tuple[Recorder, State, State | None] 
         raise InputError(f"{path}: belongs to another scenario; start again with --force or use another folder")
     if made != versions():
         raise InputError(f"{path}: written by other versions ({made}); start again with --force")
-    return _recorder(bench, meta, arrays), _state(bench, "state", meta["state"], arrays), _first(bench, meta, arrays)
+    try:
+        state = _state(bench, "state", meta["state"], arrays)
+        bench.cell.solves, bench.cell.retries = meta["solves"]
+        return _recorder(bench, meta, arrays), state, _first(bench, meta, arrays)
+    except (KeyError, TypeError, IndexError) as error:
+        raise InputError(f"{path}: damaged, a part is missing; start again with --force") from error
 
 
 def _first(bench: Bench, meta: dict[str, Any], arrays: dict[str, Any]) -> State | None:

@@ -19,6 +19,7 @@ MAH_PER_G = 3.6e3  # A s kg-1 in one mAh g-1
 FULL_CHARGE = FARADAY / NCM_MOLAR_MASS  # A s kg-1 of one lithium per formula unit
 TIME_LIMIT = 20.0  # a step lasts at most this many times its nominal duration
 STEEPNESS = 5e-3  # V per mAh g-1, slope of the potential at 4.4 V vs Li/Li+; a floor, so errors are bounded
+SHORTEST = 1800.0  # s over which owed charge is repaid at the fastest, so a short step gets no current spike
 LEVERAGE = 80.0  # mAh g-1 of capacity per e-fold of working contact; a ceiling
 
 
@@ -105,7 +106,8 @@ def begin(bench: Bench) -> State:
     idle = 1.0 - bench.design.utilisation
     ncm = Ncm(log_contact=decay, isolated=idle, isolated_lithium=idle * bench.full)
     state = State(cell=y, contacts=dosed, ncm=ncm, mean=bench.full)
-    return _consume(bench, state, fresh, dosed)
+    taken = replace(state, owed=parasitic_charge(bench, dosed))
+    return _consume(bench, taken, fresh, dosed)
 
 
 def _consume(bench: Bench, state: State, before: Contacts, after: Contacts) -> State:
@@ -184,8 +186,9 @@ def advance(bench: Bench, state: State, step: Step, index: int) -> tuple[State, 
     before = parasitic_charge(bench, state.contacts)
     film_before = ct.film_resistance(bench.setting, state.contacts)
     for _ in range(numerics.max_iterations):
-        repaid = state.owed / guess.duration if guess.duration > 0 else 0.0
-        effect = degradation(bench, state, guess, guess.parasitic + repaid)
+        repaid = state.owed / max(guess.duration, SHORTEST) if guess.duration > 0 else 0.0
+        held = isinstance(step, ConstantVoltage)  # a hold has no current to add to: what it owes is repaid later
+        effect = degradation(bench, state, guess, 0.0 if held else guess.parasitic + repaid)
         history = solve_step(bench, state, step, effect)
         span = history.time[-1]
         if span <= 0:
@@ -257,13 +260,11 @@ def half_cycle(bench: Bench, state: State, steps: tuple[Step, ...], offset: int)
 
 
 def _record(half: Half, history: History, scale: float) -> None:
-    passed = np.concatenate(
-        ([0.0], np.cumsum(0.5 * np.diff(history.time) * (history.current[1:] + history.current[:-1])))
-    )
-    half.capacity.append(half.charge / MAH_PER_G + scale * passed / MAH_PER_G)
+    passed = scale * history.passed
+    half.capacity.append(half.charge / MAH_PER_G + passed / MAH_PER_G)
     half.voltage.append(history.voltage)
-    half.charge += scale * float(passed[-1])
-    half.energy += scale * float(np.trapezoid(history.voltage * history.current, history.time))
+    half.charge += float(passed[-1])
+    half.energy += float(np.trapezoid(history.voltage, passed))
 
 
 def cycle(bench: Bench, state: State, number: int) -> tuple[State, Half, Half]:

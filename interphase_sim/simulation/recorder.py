@@ -79,7 +79,8 @@ class Recorder:
 
     def wanted(self, number: int) -> bool:
         """Whether curves and profiles of a cycle are kept: the output cycles and the last one."""
-        return number in self.bench.scenario.numerics.output_cycles
+        last = self.bench.scenario.protocol.cycles
+        return number == last or number in self.bench.scenario.numerics.output_cycles
 
     def _tables(self, number: int, state: State) -> None:
         found = ct.profile(state.contacts)
