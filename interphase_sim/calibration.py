@@ -136,7 +136,7 @@ def observe(name: str, changes: dict[str, Any], coarse: bool) -> Observation:
         phosphate={n: float(here["phosphate"][min(n, last)]) for n in cycles},
         sulfate={n: float(here["sulfate"][min(n, last)]) for n in cycles},
         sulfur={n: float(total[min(n, last)]) for n in cycles},
-        sulfur_elsewhere=float(1 - here["oxidised_sulfur"][last] / total[last]),
+        sulfur_elsewhere=1.0 - _over(float(here["oxidised_sulfur"][last]), float(total[last])),
         layer=float(ds["layer_thickness"].values[last]),
     )
 
@@ -144,17 +144,24 @@ def observe(name: str, changes: dict[str, Any], coarse: bool) -> Observation:
 def trend_ratios(bare: Observation, coated: Observation) -> list[float]:
     """T1-T8 of the trends table as ratios of value to threshold; each holds at one or more."""
     pairs = [(bare.phosphate, coated.phosphate), (bare.sulfate, coated.sulfate)]
-    sulfur = bare.sulfur[LIFE] / coated.sulfur[LIFE]
+    sulfur = _over(bare.sulfur[LIFE], coated.sulfur[LIFE])
     return [
-        min(b[0] / c[0] for b, c in pairs) / 1.2,
-        min(c[1] / c[0] for _, c in pairs) / 1.05,
-        min(c[LIFE] / c[1] for _, c in pairs) / 1.5,
-        min(b[LIFE] / c[LIFE] for b, c in pairs) / 1.2,
-        min(x[LIFE] / x[0] for pair in pairs for x in pair) / 1.5,
-        min(sulfur / 0.5, 2.0 / sulfur, min(bare.sulfur_elsewhere, coated.sulfur_elsewhere) / 0.3),
-        min(coated.sulfur[5] / coated.sulfur[LIFE] / 0.7, 0.7 * coated.phosphate[LIFE] / coated.phosphate[5]),
-        bare.sulfur[0] / coated.sulfur[0],
+        min(_over(b[0], c[0]) for b, c in pairs) / 1.2,
+        min(_over(c[1], c[0]) for _, c in pairs) / 1.05,
+        min(_over(c[LIFE], c[1]) for _, c in pairs) / 1.5,
+        min(_over(b[LIFE], c[LIFE]) for b, c in pairs) / 1.2,
+        min(_over(x[LIFE], x[0]) for pair in pairs for x in pair) / 1.5,
+        min(sulfur / 0.5, _over(2.0, sulfur), min(bare.sulfur_elsewhere, coated.sulfur_elsewhere) / 0.3),
+        min(
+            _over(coated.sulfur[5], coated.sulfur[LIFE]) / 0.7, _over(0.7 * coated.phosphate[LIFE], coated.phosphate[5])
+        ),
+        _over(bare.sulfur[0], coated.sulfur[0]),
     ]
+
+
+def _over(a: float, b: float) -> float:
+    """a/b, and 0 (not held) where nothing has formed to compare with."""
+    return a / b if b > 0 else 0.0
 
 
 def capacity_errors(bare: Observation, coated: Observation) -> Array:
