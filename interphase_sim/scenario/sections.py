@@ -343,11 +343,11 @@ class Protocol(Section):
 class Numerics(Section):
     """Accuracy and output; capacities are per gram of NCM622, `end_of_life_capacity` 0 means none."""
 
-    column_cells: _Cells = 120
-    first_cell: Length = preset(Length, "0.4 nm")
+    column_cells: _Cells = 200
+    first_cell: Length = preset(Length, "0.24 nm")
     column_tolerance: _Tolerance = 1e-5
     solver_tolerance: _Tolerance = 1e-6
-    particle_cells: Annotated[int, Field(ge=5, le=1000)] = 30
+    particle_cells: Annotated[int, Field(ge=5, le=1000)] = 45
     exchange_tolerance: _CapacityChange = preset(_CapacityChange, "0.05 mAh/g")
     max_iterations: Annotated[int, Field(ge=1, le=100)] = 4
     checkpoint_every: Annotated[int, Field(ge=1)] = 20
