@@ -71,29 +71,29 @@ def coverage_at(coating: Coating | None, swings: float) -> float:
 
 
 def covered_rate_factor(coating: Coating) -> float:
-    """kappa_cov / kappa_0 = exp(-s (1 - dE_cov/dE_bare)), with the reaction energies of the coatings table.
+    """kappa_cov / kappa_0 [1]: the scenario's, or exp(-s (1 - dE_cov/dE_bare)) with the table's reaction energies.
 
-    dE_bare: Li6PS5Cl against half-lithiated NCM; dE_cov: the stronger of coating against electrolyte and
-    coating against half-lithiated NCM. A shell without a known energy (Li2CO3) leaves the core to decide: an
-    assumption, as is the slope s.
+    dE_bare: Li6PS5Cl against half-lithiated NCM; dE_cov: the stronger of the coating's reactions with
+    electrolyte and with half-lithiated NCM. A shell wraps the core's particles, so where there is one it is what
+    either of them touches. That rates follow energies, with one slope s for all coatings, is an assumption.
     Raises InputError for a material without reaction energies.
     """
-    bare = materials.lookup("coatings", "bare contact", "reaction_energy_with_NCM_half").value
-    outer = coating.shell if coating.shell and _known(coating.shell, "reaction_energy_with_LPSCl") else coating.core
-    pairs = [(outer, "reaction_energy_with_LPSCl"), (coating.core, "reaction_energy_with_NCM_half")]
-    energies = [_required(name, quantity, "coating.core") for name, quantity in pairs]
-    assert bare is not None
-    return math.exp(-coating.rate_slope.si * (1.0 - min(min(energies) / bare, 1.0) if energies else 1.0))
+    if coating.covered_rate is not None:
+        return coating.covered_rate.si
+    outer = coating.shell or coating.core
+    bare = _reaction_energy("bare contact", "NCM_half")
+    strongest = min(_reaction_energy(outer, partner) for partner in ("LPSCl", "NCM_half"))
+    return math.exp(-coating.rate_slope.si * (1.0 - min(strongest / bare, 1.0)))
 
 
-def _known(name: str, quantity: str) -> bool:
-    return materials.lookup("coatings", name, quantity).value is not None
-
-
-def _required(name: str, quantity: str, key: str) -> float:
-    value = materials.lookup("coatings", name, quantity).value
+def _reaction_energy(name: str, partner: str) -> float:
+    """Energy of reaction with LPSCl or NCM_half [J per atom], negative where they react."""
+    value = materials.lookup("coatings", name, f"reaction_energy_with_{partner}").value
     if value is None:
-        raise InputError(f"{key}: the table has no single value of {quantity} for {name}, and it decides the answer")
+        raise InputError(
+            f"coating.covered_rate is missing: the table has no reaction energy of {name} with {partner}, "
+            "which decides how much oxygen passes covered oxide"
+        )
     return value
 
 

@@ -66,6 +66,7 @@ COATING = {
     "filler_conductivity": None,
     "filler_activation_energy": None,
     "contact": "mixed",
+    "covered_rate": 0.025,
     "rate_slope": 5.0,
     "coverage_loss": 0.0,
 }

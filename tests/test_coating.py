@@ -67,20 +67,45 @@ def test_coverage_falls_by_a_share_per_swing() -> None:
 # Chemistry
 
 
+NO_SHELL = {"shell": None, "shell_thickness": None, "shell_conductivity": None, "shell_activation_energy": None}
+BY_TABLE = {"covered_rate": None}
+
+
+def test_the_covered_rate_is_what_the_scenario_gives() -> None:
+    assert coating.covered_rate_factor(with_(covered_rate=0.2)) == 0.2
+    assert coating.covered_rate_factor(with_(covered_rate=0.0, rate_slope=0.0)) == 0.0
+
+
 def test_the_covered_rate_follows_the_reaction_energies() -> None:
     """Amorphous LiNbO3: -123 meV/atom with the electrolyte, 0 with NCM; bare contact -471."""
     expected = math.exp(-5.0 * (1 - 123 / 471))
-    assert coating.covered_rate_factor(with_(shell=None, **NO_SHELL)) == near(expected, rel=EXACT)
-    assert coating.covered_rate_factor(with_(rate_slope=0.0)) == 1.0
+    assert coating.covered_rate_factor(with_(**NO_SHELL, **BY_TABLE)) == near(expected, rel=EXACT)
+    assert coating.covered_rate_factor(with_(**NO_SHELL, **BY_TABLE, rate_slope=0.0)) == 1.0
 
 
 def test_the_stronger_of_two_reactions_counts() -> None:
-    """Li2ZrO3: -88 with the electrolyte, -15 with NCM."""
-    found = coating.covered_rate_factor(with_(core="Li2ZrO3", shell=None, **NO_SHELL))
-    assert found == near(math.exp(-5.0 * (1 - 88 / 471)), rel=EXACT)
+    """Li2ZrO3: -88 with the electrolyte, -15 with NCM. LiPO3: -52 and -35. LiNbO3, core or not: -123."""
+    zirconate = math.exp(-5.0 * (1 - 88 / 471))
+    assert coating.covered_rate_factor(with_(core="Li2ZrO3", **NO_SHELL, **BY_TABLE)) == near(zirconate, rel=EXACT)
+    assert coating.covered_rate_factor(with_(shell="Li2ZrO3", **BY_TABLE)) == near(zirconate, rel=EXACT)
+    phosphate = math.exp(-5.0 * (1 - 52 / 471))
+    assert coating.covered_rate_factor(with_(shell="LiPO3 (glass)", **BY_TABLE)) == near(phosphate, rel=EXACT)
 
 
-NO_SHELL = {"shell_thickness": None, "shell_conductivity": None, "shell_activation_energy": None}
+@pytest.mark.parametrize(
+    ("changes", "missing"),
+    [
+        ({}, "Li2CO3 with LPSCl"),  # the core's energies are known, but the shell is what reacts
+        ({"core": "Li2CO3", **NO_SHELL}, "Li2CO3 with LPSCl"),
+        ({"core": "Li2ZrCl6", **NO_SHELL}, "Li2ZrCl6 with NCM_half"),
+    ],
+)
+def test_a_covered_rate_that_nobody_knows_is_refused_by_name(changes: dict[str, Any], missing: str) -> None:
+    with pytest.raises(InputError) as refused:
+        coating.covered_rate_factor(with_(**changes, **BY_TABLE))
+    told = str(refused.value)
+    assert told.startswith(f"coating.covered_rate is missing: the table has no reaction energy of {missing}")
+    assert "\n" not in told
 
 
 @pytest.mark.parametrize(
@@ -110,12 +135,6 @@ def test_a_missing_value_that_decides_is_refused_by_name(changes: dict[str, Any]
     assert "\n" not in str(refused.value)
 
 
-def test_a_coating_without_reaction_energies_is_refused() -> None:
-    chosen = with_(core="Li2CO3", shell=None, **NO_SHELL)
-    with pytest.raises(InputError, match="no single value of reaction_energy_with_LPSCl for Li2CO3"):
-        coating.covered_rate_factor(chosen)
-
-
 def test_the_scenario_s_numbers_come_before_the_table_s() -> None:
     chosen = with_(core_conductivity=1e-6, core_activation_energy=0.0)
     shells = 2e-9 / (1e-7 * coating.arrhenius(0.7 * 1.602176634e-19, WARM, ROOM))
@@ -135,7 +154,7 @@ def test_shells_and_core_conduct_in_series() -> None:
 
 
 def test_a_warm_coating_conducts_better() -> None:
-    plain = with_(shell=None, **NO_SHELL)
+    plain = with_(**NO_SHELL)
     ratio = coating.shield(plain, WARM).covered / coating.shield(plain, ROOM).covered
     faster = coating.arrhenius(0.45 * 1.602176634e-19, WARM, ROOM)
     assert ratio == near(1 / faster, rel=1e-9)  # eV by pint

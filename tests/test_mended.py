@@ -75,6 +75,13 @@ def test_coverage_loss_of_separate_patches_was_silently_ignored() -> None:
     assert "\n" not in str(error.value)
 
 
+def test_a_shell_of_unknown_reaction_energy_silently_reacted_like_its_core() -> None:
+    """Now it is refused by name, before a cycle is run."""
+    with pytest.raises(InputError, match=r"^coating\.covered_rate is missing: .* Li2CO3") as error:
+        simulate(short("coated", 1, coating__covered_rate=None))
+    assert "\n" not in str(error.value)
+
+
 def test_a_coating_that_covers_nothing_resisted_more_than_none() -> None:
     films = [
         simulate(chosen).film_resistance.values

@@ -183,6 +183,17 @@ def test_replace_reaches_optional_values_and_removes_them() -> None:
     assert coated.replace({"coating": None, **same}) == load_scenario("bare")
 
 
+def test_a_covered_rate_is_optional_and_survives_its_file() -> None:
+    coated = load_scenario("coated")
+    assert coated.coating is not None
+    assert coated.coating.covered_rate is not None
+    without = coated.replace({"coating.covered_rate": None})
+    assert without.coating is not None
+    assert without.coating.covered_rate is None
+    for chosen in (without, coated.replace({"coating.covered_rate": 0.1})):
+        assert Scenario.from_dict(tomllib.loads(chosen.to_toml())) == chosen
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -207,6 +218,8 @@ def test_the_digest_follows_numbers_and_not_words() -> None:
     assert coated.replace({**words, "coating.thickness": retold}).digest() == coated.digest()
     for change in (
         {"coating.thickness": "16 nm"},
+        {"coating.covered_rate": 0.03},
+        {"coating.covered_rate": None},
         {"protocol.cycles": 5},
         {"kinetics.losses.isolation": True},
     ):
@@ -229,6 +242,9 @@ BAD_LINES = [
     ("coverage", "inf", "'inf' must be a finite number"),
     ("coverage", '"80 %"', "'80 %' must be a bare number such as 0.9"),
     ("coverage", "true", "'true' must be a bare number"),
+    ("covered_rate", "1.1", "'1.1' must lie between 0 and 1"),
+    ("covered_rate", '"2 %"', "'2 %' must be a bare number"),
+    ("rate_slope", None, "is missing"),
     ("gap_radius", None, "is missing: a coating with gaps needs their radius"),
     ("shell_thickness", '"7.5 nm"', "two shells are as thick as the whole coating"),
     ("shell_thickness", None, "is missing: the shell of Li2CO3 needs a thickness"),

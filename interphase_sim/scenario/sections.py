@@ -188,7 +188,11 @@ class Kinetics(Section):
 
 
 class Coating(Section):
-    """The descriptors of a coating on NCM622: how much it covers, how thick it is, what its gaps are."""
+    """The descriptors of a coating on NCM622: how much it covers, how thick it is, what its gaps are.
+
+    covered_rate: oxygen exchange of covered oxide over that of exposed oxide [1]; without it, `rate_slope` and
+    the reaction energies of the coatings table give it.
+    """
 
     coverage: BelowOne
     thickness: Length
@@ -199,6 +203,7 @@ class Coating(Section):
     filler: Literal["electrolyte", "carbonate", "residue"]
     filler_coverage: Fraction = preset(Fraction, 0.0)
     contact: Literal["mixed", "separate"]
+    covered_rate: Fraction | None = None
     rate_slope: Annotated[Parameter, Quantity("number", NON_NEGATIVE)]
     coverage_loss: BelowOne = preset(BelowOne, 0.0)
     core_conductivity: Conductivity | None = None

@@ -27,7 +27,8 @@ shell_conductivity = "1e-9 S/cm"       # the table knows only a range, so the sc
 shell_activation_energy = "0.7 eV"
 filler = "electrolyte"                 # what the gaps hold: electrolyte, carbonate or residue
 contact = "mixed"                      # "mixed": laterally uniform layer; "separate": patches in parallel
-rate_slope = 5                         # how strongly reaction energy decides the rate, 2 to 8
+covered_rate = 0.0249                  # oxygen exchange of covered over exposed oxide: 0.0027 to 0.23
+rate_slope = 5                         # used without covered_rate: weight of the table's energies, 2 to 8
 
 [protocol]
 cycles = 200
