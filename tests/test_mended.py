@@ -51,6 +51,15 @@ def test_the_dose_forgot_the_electrons_that_polysulfide_takes_from_the_ncm() -> 
     assert state.owed == near(state.lost_to_rock_salt + consumed, rel=1e-9)
 
 
+def test_oxidation_that_was_switched_off_still_had_a_share_of_the_loss() -> None:
+    """R4 goes on drawing electrons from the NCM, but that is no oxidation of the electrolyte."""
+    off = simulate(short(cycles=3, losses__electrolyte_oxidation=False))
+    assert off.amount.sel(species="sulfate", interface="ncm").values[-1] > 0
+    assert not off.capacity_loss.sel(channel="electrolyte_oxidation").values.any()
+    on = bare().capacity_loss.sel(channel="electrolyte_oxidation", output_cycle=[3, 6]).values
+    assert np.all(np.abs(on) > 1e-3)
+
+
 # Ends that were taken for failures, and the other way round
 
 

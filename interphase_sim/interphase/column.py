@@ -145,12 +145,16 @@ def advance(column: Column, drive: Drive, tolerance: float) -> Column:
 
 
 def amounts(column: Column) -> dict[str, float]:
-    """Amounts per contact area [mol m-2]; "electrons" is what R3 and R3b released less what R4 consumed."""
+    """Amounts per contact area [mol m-2].
+
+    "released" counts the electrons of R3 and R3b, "electrons" those less what R4 consumed.
+    """
     y, dz = column.y, column.grid.width
     total = y @ dz
     depth = float(dz.sum())
     t, f, q, e, r = (float(total[i]) for i in (1, 2, 5, 7, 6))
     r4 = q - (column.rates.t0 * depth - f - e)
+    released = 2 * e + 3 * r
     return {
         "oxygen": float(column.u.sum()),
         "thiophosphate": column.rates.t0 * depth - t,
@@ -158,7 +162,8 @@ def amounts(column: Column) -> dict[str, float]:
         "sulfate": q,
         "oxidised_sulfur": float(total[kernels.S0]),
         "P2S5": r,
-        "electrons": 2 * e + 3 * r - 2 * r4,
+        "released": released,
+        "electrons": released - 2 * r4,
     }
 
 

@@ -26,11 +26,13 @@ LEVERAGE = 80.0  # mAh g-1 of capacity per e-fold of working contact; a ceiling
 @dataclass(frozen=True)
 class Rates:
     """How a protocol step moved the degradation, carried over as the first guess for the same step of the next
-    cycle: film [ohm m2 s-1], ln of the working contact [s-1], parasitic current [A kg-1], duration [s]."""
+    cycle: film [ohm m2 s-1], ln of the working contact [s-1], parasitic current and the part of it that R3 and
+    R3b release [A kg-1], duration [s]."""
 
     film: float = 0.0
     log_contact: float = 0.0
     parasitic: float = 0.0
+    oxidation: float = 0.0
     duration: float = 0.0
 
 
@@ -130,8 +132,17 @@ def _uptake(contacts: Contacts) -> float:
 
 def parasitic_charge(bench: Bench, contacts: Contacts) -> float:
     """Charge that R3 and R3b released over all interfaces, less what R4 took from the NCM [A s kg-1 of NCM]."""
+    return _charge(bench, contacts, "electrons")
+
+
+def oxidation_charge(bench: Bench, contacts: Contacts) -> float:
+    """Charge that R3 and R3b released over all interfaces [A s kg-1 of NCM]."""
+    return _charge(bench, contacts, "released")
+
+
+def _charge(bench: Bench, contacts: Contacts, counted: str) -> float:
     found = ct.amounts(contacts)
-    return FARADAY * sum(bench.setting.areas[name] * found[name]["electrons"] for name in found)
+    return FARADAY * sum(bench.setting.areas[name] * found[name][counted] for name in found)
 
 
 def degradation(bench: Bench, state: State, guess: Rates, parasitic: float) -> Degradation:
@@ -183,7 +194,7 @@ def advance(bench: Bench, state: State, step: Step, index: int) -> tuple[State, 
     numerics = bench.scenario.numerics
     guess = state.rates[index] if index < len(state.rates) else Rates()
     tolerance = numerics.exchange_tolerance.si / MAH_PER_G
-    before = parasitic_charge(bench, state.contacts)
+    before, released = parasitic_charge(bench, state.contacts), oxidation_charge(bench, state.contacts)
     film_before = ct.film_resistance(bench.setting, state.contacts)
     for _ in range(numerics.max_iterations):
         repaid = state.owed / max(guess.duration, SHORTEST) if guess.duration > 0 else 0.0
@@ -203,6 +214,7 @@ def advance(bench: Bench, state: State, step: Step, index: int) -> tuple[State, 
             (ct.film_resistance(bench.setting, grown) - film_before) / span,
             decay / span,
             charge / span,
+            (oxidation_charge(bench, grown) - released) / span,
             span,
         )
         settled = _mismatch(bench, state, history, guess, found) <= tolerance
@@ -305,16 +317,19 @@ def frozen_capacity(bench: Bench, state: State, number: int, effect: Degradation
 def split_losses(bench: Bench, first: State, now: State, number: int, lost: float) -> dict[str, float]:
     """Capacity lost since cycle 1 by channel: the cycle again with one state reset at a time [mAh g-1].
 
-    What the channels leave unexplained, together, is their interaction.
+    Electrolyte oxidation is the current of R3 and R3b alone; it dies down with cycling, so its share may be
+    negative. What R4 takes from the NCM is no channel and stays where it was. What the channels leave
+    unexplained, together, is their interaction.
     """
     effect, fresh = _frozen(bench, now), _frozen(bench, first)
     base = frozen_capacity(bench, now, number, effect)
+    undone = (_last(first).oxidation - _last(now).oxidation) * bench.design.ncm_mass
     share = {
         "film": replace(effect, film=fresh.film),
         "slow_lithiation": replace(effect, log_diffusion=fresh.log_diffusion, hindrance_shift=fresh.hindrance_shift),
         "isolation": replace(effect, connected=effect.connected + now.ncm.isolated - first.ncm.isolated),
         "rock_salt": replace(effect, connected=effect.connected + now.ncm.rock_salt - first.ncm.rock_salt),
-        "electrolyte_oxidation": replace(effect, parasitic=fresh.parasitic),
+        "electrolyte_oxidation": replace(effect, parasitic=effect.parasitic + undone),
     }
     gained = {
         name: 0.0 if reset == effect else frozen_capacity(bench, now, number, reset) - base
@@ -324,5 +339,8 @@ def split_losses(bench: Bench, first: State, now: State, number: int, lost: floa
 
 
 def _frozen(bench: Bench, state: State) -> Degradation:
-    parasitic = state.rates[-1].parasitic if state.rates else 0.0
-    return degradation(bench, state, Rates(), parasitic)
+    return degradation(bench, state, Rates(), _last(state).parasitic)
+
+
+def _last(state: State) -> Rates:
+    return state.rates[-1] if state.rates else Rates()
