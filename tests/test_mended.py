@@ -1,6 +1,7 @@
 """Defects that were once in the coupled run, its cell, its coating and its checkpoints; each test names one."""
 
 import gc
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,23 @@ def test_a_blocking_film_was_a_solver_failure_and_no_end_of_life(sigma: float) -
 def test_fast_oxidation_of_sulfide_kept_the_charge_from_its_cut_off() -> None:
     ds = simulate(short(cycles=1, reactions__sulfide_oxidation=1e-2))
     assert ds.attrs["status"] == "completed"
+
+
+def test_a_charge_cut_short_by_its_time_limit_passed_for_a_whole_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half the full charge, 138 mAh/g, which the discharge after it falls short of."""
+    assert json.loads(bare().attrs["warnings"]) == []
+    monkeypatch.setattr(loop, "TIME_LIMIT", 5.0)
+    chosen = short(cycles=3, protocol__steps=[CC[0], REST, CC[1], REST])
+    ds = simulate(chosen, directory=tmp_path)
+    np.testing.assert_allclose(ds.charge_capacity.values[1:], 0.5 * loop.FULL_CHARGE / loop.MAH_PER_G, rtol=1e-9)
+    (told,) = json.loads(ds.attrs["warnings"])
+    assert told.startswith("cycle 1: a charge step ended at its time limit instead of its cut-off")
+    assert "in 3 cycles" in told
+    assert np.isnan(ds.capacity_loss.sel(output_cycle=3, channel="film"))  # no capacity, so no share of it
+    again = simulate(chosen, directory=tmp_path, resume=True)
+    assert again.attrs["warnings"] == ds.attrs["warnings"]
 
 
 # Coatings

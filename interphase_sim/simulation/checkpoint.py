@@ -32,6 +32,7 @@ def save(directory: Path, recorder: Recorder, state: State, first: State | None)
         "status": recorder.status,
         "solves": [recorder.bench.cell.solves, recorder.bench.cell.retries],
         "warnings": recorder.warnings,
+        "overtime": recorder.overtime,
         "rows": recorder.rows,
         "losses": {str(k): v for k, v in recorder.losses.items()},
         "outputs": sorted(recorder.profiles),
@@ -96,6 +97,7 @@ def _recorder(bench: Bench, meta: dict[str, Any], arrays: dict[str, Any]) -> Rec
         losses={int(k): v for k, v in meta["losses"].items()},
         status=meta["status"],
         warnings=meta["warnings"],
+        overtime=meta["overtime"],
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -67,11 +68,13 @@ class Bench:
 
 @dataclass
 class Half:
-    """What one half-cycle delivered: charge [A s kg-1], energy [V A s kg-1], its curve, whether it ended."""
+    """What one half-cycle delivered: charge [A s kg-1], energy [V A s kg-1], its curve, whether the cell was past
+    its cut-off from the start (spent), whether a step ran into its time limit before its cut-off (overtime)."""
 
     charge: float = 0.0
     energy: float = 0.0
     spent: bool = False
+    overtime: bool = False
     capacity: list[Any] = field(default_factory=list)
     voltage: list[Any] = field(default_factory=list)
 
@@ -268,7 +271,13 @@ def half_cycle(bench: Bench, state: State, steps: tuple[Step, ...], offset: int)
         _record(half, history, sign / bench.design.ncm_mass)
         if history.time[-1] <= 0 and isinstance(step, ConstantCurrent):
             half.spent = True
+        half.overtime |= _overtime(step, history)
     return state, half
+
+
+def _overtime(step: Step, history: History) -> bool:
+    """Whether a step ended at its time limit instead of its cut-off; a rest ends by time as it should."""
+    return not history.reached and not isinstance(step, Rest)
 
 
 def _record(half: Half, history: History, scale: float) -> None:
@@ -305,10 +314,15 @@ def ledger_residual(bench: Bench, state: State) -> float:
 
 
 def frozen_capacity(bench: Bench, state: State, number: int, effect: Degradation) -> float:
-    """Discharge capacity of a cycle run with the degradation held still [mAh g-1]."""
+    """Discharge capacity of a cycle run with the degradation held still [mAh g-1].
+
+    Not-a-number when a step runs into its time limit: what passed by then is no capacity.
+    """
     total = 0.0
     for step in bench.scenario.protocol.steps_of(number):
         history = solve_step(bench, state, step, effect)
+        if _overtime(step, history):
+            return math.nan
         state = replace(state, cell=history.state)
         total += max(0.0, history.charge)
     return total / bench.design.ncm_mass / MAH_PER_G

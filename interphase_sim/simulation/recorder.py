@@ -33,7 +33,10 @@ MIXED_ABOVE, SEPARATE_BELOW = 1.0, 0.1  # bounds of L/(2 r_c) within which a clo
 
 @dataclass
 class Recorder:
-    """Rows by cycle and tables by output cycle; plain lists, so that a checkpoint can hold them."""
+    """Rows by cycle and tables by output cycle; plain lists, so that a checkpoint can hold them.
+
+    overtime: by half-cycle, the cycles in which a step ended at its time limit instead of its cut-off.
+    """
 
     bench: Bench
     rows: list[dict[str, float]] = field(default_factory=list)
@@ -43,6 +46,7 @@ class Recorder:
     losses: dict[int, dict[str, float]] = field(default_factory=dict)
     status: str = "running"
     warnings: list[str] = field(default_factory=list)
+    overtime: dict[str, list[int]] = field(default_factory=dict)
 
     @property
     def cycles(self) -> int:
@@ -73,6 +77,9 @@ class Recorder:
                 "mean_discharge_voltage": discharge.energy / discharge.charge if q_d > 0 else math.nan,
             },
         )
+        for name, half in (("charge", charge), ("discharge", discharge)):
+            if half.overtime:
+                self.overtime.setdefault(name, []).append(number)
         if self.wanted(number):
             self._tables(number, state)
             self.curves[number] = _curve(charge), _curve(discharge)
@@ -165,7 +172,7 @@ class Recorder:
             "status": self.status,
             "versions": versions(),
             "statistics": steps,
-            "warnings": self.warnings,
+            "warnings": [*self.warnings, *(_late(name, cycles) for name, cycles in self.overtime.items())],
         }
 
 
@@ -173,6 +180,13 @@ def versions() -> dict[str, str]:
     """Versions that decide a result."""
     names = ("interphase-sim", "pybamm", "numba", "numpy")
     return {name: importlib.metadata.version(name) for name in names} | {"python": platform.python_version()}
+
+
+def _late(half: str, cycles: list[int]) -> str:
+    return (
+        f"cycle {cycles[0]}: a {half} step ended at its time limit instead of its cut-off, so its capacity is only "
+        f"what had passed by then (in {len(cycles)} cycles of this run)"
+    )
 
 
 def _curve(half: Half) -> tuple[Any, Any]:
