@@ -276,7 +276,7 @@ def _end_points(cell: _Cell, measured: Rows | None) -> list[tuple[float, float]]
 
 @_styled
 def interphase(results: Sequence[xr.Dataset]) -> Figure:
-    """Amounts of the products against cycle above, their depth profiles at the output cycles below.
+    """Amounts of the products against cycle above, their depth profiles at the NCM at the output cycles below.
 
     Amounts in micromol per g of NCM622 for each interface; concentrations in mol per litre, depth in nm.
     """
@@ -310,9 +310,13 @@ def _amounts_of(axes: Axes, cell: _Cell, species: str) -> None:
 
 def _profiles_of(axes: Axes, cell: _Cell, species: str, outputs: Sequence[int]) -> None:
     for cycle in cell.data["output_cycle"].values:
-        profile = cell.data["profile"].sel(species=species, output_cycle=cycle).values
+        profile = _at_ncm(cell, species).sel(output_cycle=cycle).values
         colour = _shade(cell.colour, outputs.index(cycle), len(outputs))
         axes.plot(1e9 * cell.data["depth"].values, 1e-3 * profile, color=colour)
+
+
+def _at_ncm(cell: _Cell, species: str) -> xr.DataArray:
+    return cell.data["profile"].sel(species=species, interface="ncm")
 
 
 def _front(cells: Sequence[_Cell]) -> float:
@@ -320,7 +324,7 @@ def _front(cells: Sequence[_Cell]) -> float:
     deepest = 0.0
     for cell in cells:
         for species in _PRODUCTS:
-            profile = np.nan_to_num(cell.data["profile"].sel(species=species).values)
+            profile = np.nan_to_num(_at_ncm(cell, species).values)
             reached = (profile > 0.01 * profile.max(initial=0.0)).any(axis=0)
             deepest = max(deepest, cell.data["depth"].values[reached].max(initial=0.0))
     return 1.15e9 * deepest or 1.0

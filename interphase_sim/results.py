@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from interphase_sim.errors import InputError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 FILE_NAME = "result.nc"
 
 INTERFACES = ("ncm", "carbon", "collector")
@@ -50,7 +50,7 @@ class Variable(NamedTuple):
 _CYCLE = ("cycle",)
 _AMOUNT = ("species", "interface", "cycle")
 _CURVE = ("output_cycle", "curve", "point")
-_PROFILE = ("species", "output_cycle", "depth_cell")
+_PROFILE = ("species", "interface", "output_cycle", "depth_cell")
 _LOSS = ("channel", "output_cycle")
 
 VARIABLES: dict[str, Variable] = {
@@ -74,8 +74,8 @@ VARIABLES: dict[str, Variable] = {
     "amount": Variable(_AMOUNT, "mol g-1", "amount per g NCM622 at the end of the cycle"),
     "curve_capacity": Variable(_CURVE, "mAh g-1", "charge passed since the half-cycle began, per g NCM622"),
     "curve_voltage": Variable(_CURVE, "V", "cell voltage vs LTO"),
-    "depth": Variable(("depth_cell",), "m", "distance of the cell centre from the NCM surface"),
-    "profile": Variable(_PROFILE, "mol m-3", "concentration at the NCM contact, end of the cycle"),
+    "depth": Variable(("depth_cell",), "m", "distance of the cell centre from what the electrolyte touches"),
+    "profile": Variable(_PROFILE, "mol m-3", "concentration in the electrolyte, end of the cycle"),
     "capacity_loss": Variable(_LOSS, "mAh g-1", "discharge capacity lost since cycle 1, per g NCM622"),
 }
 

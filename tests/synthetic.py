@@ -94,7 +94,7 @@ def _fill_depth(values: dict[str, NDArray[np.float64]], outputs: NDArray[Any]) -
     thickness = values["layer_thickness"][outputs]
     for name, top in (("phosphate", 6930.0), ("sulfate", 5200.0), ("oxidised_sulfur", 26000.0)):
         front = 0.5 * (1 - np.tanh((depth - thickness[:, None]) / (0.4 * thickness[:, None])))
-        values["profile"][results.SPECIES.index(name)] = top * front
+        values["profile"][results.SPECIES.index(name), 0] = top * front
 
 
 def _fill_losses(values: dict[str, NDArray[np.float64]], outputs: NDArray[Any]) -> None:

@@ -171,7 +171,7 @@ def test_separate_patches_are_averaged_by_area() -> None:
         assert amount == near(0.1 * each[0][name] + 0.9 * each[1][name], rel=EXACT), name
     layers = [column.layer_thickness(c) for c in old.ncm]
     assert contacts.layer_thickness(old) == near(0.1 * layers[0] + 0.9 * layers[1], rel=EXACT)
-    np.testing.assert_allclose(contacts.profile(old), 0.1 * old.ncm[0].y + 0.9 * old.ncm[1].y, rtol=EXACT)
+    np.testing.assert_allclose(contacts.profiles(old)["ncm"], 0.1 * old.ncm[0].y + 0.9 * old.ncm[1].y, rtol=EXACT)
 
 
 def test_lost_coverage_opens_untouched_electrolyte_to_electrons() -> None:

@@ -182,8 +182,8 @@ def test_scribbled_bytes_are_refused_or_harmless_but_never_a_traceback(stored: P
 @pytest.mark.parametrize(
     ("version", "message"),
     [
-        (0, "result format 0 is older than 1, the one this version reads; run it again"),
-        (2, "result format 2 is newer than 1, the one this version reads; update interphase-sim"),
+        (1, "result format 1 is older than 2, the one this version reads; run it again"),
+        (3, "result format 3 is newer than 2, the one this version reads; update interphase-sim"),
         (None, "a netCDF file, but not a result of interphase-sim (it has no schema_version)"),
     ],
 )

@@ -138,14 +138,24 @@ def test_efficiency_voltages_and_curves_belong_together() -> None:
 
 def test_amounts_are_the_profiles_over_depth() -> None:
     ds, bench = bare(), loop.prepare(short())
-    area = bench.setting.areas["ncm"] * 1e-3
     width = bench.setting.grid.width
-    for name in ds.species.values:
-        if name == "oxygen":  # the amount counts what was taken up, the profile what is still free
-            continue
-        profile = ds.profile.sel(species=name).values
-        amount = ds.amount.sel(species=name, interface="ncm").values[ds.output_cycle.values]
-        np.testing.assert_allclose(profile @ width * area, amount, rtol=1e-9, err_msg=name)
+    for interface in ds.interface.values:
+        area = bench.setting.areas[interface] * 1e-3
+        for name in ds.species.values:
+            if name == "oxygen":  # the amount counts what was taken up, the profile what is still free
+                continue
+            profile = ds.profile.sel(species=name, interface=interface).values
+            amount = ds.amount.sel(species=name, interface=interface).values[ds.output_cycle.values]
+            np.testing.assert_allclose(profile @ width * area, amount, rtol=1e-9, err_msg=f"{name} at {interface}")
+
+
+def test_beyond_the_reach_of_electrons_the_electrolyte_at_carbon_is_pristine() -> None:
+    """What there is at carbon ends within 3 nm, and none of it lies deeper."""
+    found = bare().profile.sel(interface=["carbon", "collector"])
+    depth = bare().depth.values
+    assert np.all(found.sel(species="oxidised_sulfur").values[..., depth < 2e-9] > 0)
+    assert not found.values[..., depth > 3e-9].any()
+    assert not found.sel(species=["oxygen", "phosphate", "sulfate"]).values.any()
 
 
 def test_time_passes_as_the_currents_say() -> None:

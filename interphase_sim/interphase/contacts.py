@@ -214,6 +214,13 @@ def amounts(contacts: Contacts) -> dict[str, dict[str, float]]:
     return {"ncm": mean, "carbon": electronic, "collector": electronic}
 
 
-def profile(contacts: Contacts) -> Array:
-    """Concentrations at the NCM (10, n) [mol m-3], patches averaged by area."""
-    return np.asarray(sum(p.area * c.y for p, c in zip(contacts.patches, contacts.ncm, strict=True)))
+def profiles(contacts: Contacts) -> dict[str, Array]:
+    """Concentrations by interface (10, n) [mol m-3] on the grid of the NCM, whose patches are averaged by area.
+
+    The grid of carbon and collector is the beginning of that grid; beyond it their electrolyte is pristine.
+    """
+    ncm = np.asarray(sum(p.area * c.y for p, c in zip(contacts.patches, contacts.ncm, strict=True)))
+    electronic, reacted = np.zeros_like(ncm), contacts.electronic.y
+    electronic[[kernels.PS4, kernels.S2, kernels.PS4_EXPOSED, kernels.S2_EXPOSED]] = contacts.electronic.rates.t0
+    electronic[:, : reacted.shape[1]] = reacted
+    return {"ncm": ncm, "carbon": electronic, "collector": electronic}

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 CURVE_POINTS = 200
+INTERFACES = ("ncm", "carbon", "collector")
 PROFILE_ROWS = {
     "oxygen": kernels.OX,
     "thiophosphate": kernels.PS4,
@@ -90,8 +91,8 @@ class Recorder:
         return number == last or number in self.bench.scenario.numerics.output_cycles
 
     def _tables(self, number: int, state: State) -> None:
-        found = ct.profile(state.contacts)
-        rows = np.array([found[row] for row in PROFILE_ROWS.values()])
+        found = ct.profiles(state.contacts)
+        rows = np.array([[found[i][row] for i in INTERFACES] for row in PROFILE_ROWS.values()])
         consumed = list(PROFILE_ROWS).index("thiophosphate")
         rows[consumed] = state.contacts.ncm[0].rates.t0 - rows[consumed]
         self.profiles[number] = rows
@@ -121,12 +122,7 @@ class Recorder:
         )
         found = ct.amounts(contacts)
         # mol per m2 of contact times m2 per kg of NCM622, to mol per g
-        self.amounts.append(
-            [
-                [found[i][s] * bench.setting.areas[i] * 1e-3 for i in ("ncm", "carbon", "collector")]
-                for s in PROFILE_ROWS
-            ]
-        )
+        self.amounts.append([[found[i][s] * bench.setting.areas[i] * 1e-3 for i in INTERFACES] for s in PROFILE_ROWS])
 
     def _warn(self, regime: float) -> None:
         chosen = self.bench.scenario.coating
@@ -152,7 +148,7 @@ class Recorder:
         values["amount"] = np.moveaxis(np.array(self.amounts), 0, -1)
         values["depth"] = depth.copy()
         for k, number in enumerate(outputs):
-            values["profile"][:, k] = self.profiles[number]
+            values["profile"][:, :, k] = self.profiles[number]
             for j, curve in enumerate(self.curves.get(number, ())):
                 values["curve_capacity"][k, j], values["curve_voltage"][k, j] = curve
             for channel, lost in self.losses.get(number, {}).items():
