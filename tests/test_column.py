@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from interphase_sim.errors import SolverFailure
 from interphase_sim.interphase import column, kernels
-from interphase_sim.interphase.column import Column, Drive, Grid
+from interphase_sim.interphase.column import Column, Drive
 from interphase_sim.interphase.kernels import Array, Rates
 
 T0 = column.ELECTROLYTE_CONCENTRATION
@@ -561,11 +561,34 @@ def test_a_pristine_contact_has_no_layer() -> None:
     assert column.layer_resistance(fresh, volumes, SIGMAS) == 0.0
 
 
+def front(place: float, width: float) -> Column:
+    """Electrolyte turned to phosphate on 40 cells of 0.5 nm, up to a smooth front of a place and a width [m]."""
+    grid = column.graded_grid(40, 5e-10, 20e-9)
+    fresh = Column(grid, PHYSICAL, np.zeros(40), np.zeros((10, 40)), np.zeros(2))
+    fresh.y[kernels.PO4] = T0 / 2 * (1 - np.tanh((grid.centre - place) / width))
+    fresh.y[kernels.PS4] = fresh.y[kernels.S2] = T0 - fresh.y[kernels.PO4]
+    return fresh
+
+
 def test_a_converted_layer_resists_like_its_thickness() -> None:
-    """A cell wholly turned to insulating products adds dz (1/sigma - 1/sigma_SE)."""
-    grid = Grid(np.array([2e-9, 3e-9]), np.array([1e-9, 3.5e-9]))
-    fresh = Column(grid, PHYSICAL, np.zeros(2), np.zeros((10, 2)), np.zeros(2))
-    fresh.y[kernels.PO4, 0] = T0
-    fresh.y[kernels.PS4, 1] = fresh.y[kernels.S2, 1] = T0
-    found = column.layer_resistance(fresh, np.full(8, 1e-4), SIGMAS)
-    assert found == near(2e-9 * (1e8 - 1 / 0.4), rel=1e-12)  # a pure phase
+    """Wholly turned to insulating products it adds L (1/sigma - 1/sigma_SE)."""
+    found = column.layer_resistance(front(1.0, 1e-9), np.full(8, 1e-4), SIGMAS)
+    assert found == near(20e-9 * (1e8 - 1 / 0.4), rel=1e-12)  # a pure phase
+
+
+def test_conductivity_near_the_surface_is_that_of_slices_in_series() -> None:
+    """Electrolyte and insulator at any depth, and half of each."""
+    whole, blocked = front(-1.0, 1e-9), front(1.0, 1e-9)
+    for depth in (1e-12, 2e-9, 1.0):
+        assert column.near_conductivity(whole, np.full(8, 1e-4), SIGMAS, depth) == near(0.4, rel=1e-12)
+        assert column.near_conductivity(blocked, np.full(8, 1e-4), SIGMAS, depth) == near(1e-8, rel=1e-12)
+    between = column.near_conductivity(front(1e-9, 1e-10), np.full(8, 1e-4), SIGMAS, 2e-9)
+    assert between == pytest.approx(2e-8, rel=0.15)  # to half a slice of the front's place
+
+
+def test_a_front_that_passed_cell_after_cell_made_the_resistance_climb_in_steps() -> None:
+    """A front 1 nm wide moves by a tenth of a cell at a time; each move must add about as much."""
+    places = 5e-9 + 5e-11 * np.arange(60)
+    ohms = [column.layer_resistance(front(z, 1e-9), np.full(8, 1e-4), SIGMAS) for z in places]
+    added = np.diff(ohms) / (5e-11 * 1e8)
+    assert np.all(np.abs(added - 1) < 0.1)  # found 0.08; summed cell by cell it is 0.31

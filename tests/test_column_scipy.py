@@ -132,10 +132,15 @@ def effective_medium(volumes: Array) -> float:
 
 
 def resistance(width: Array, fields: Array) -> float:
-    """integral of (1/sigma - 1/sigma_SE) dz [ohm m2]."""
+    """integral of (1/sigma - 1/sigma_SE) dz [ohm m2], over thirds of cells between which concentrations are linear."""
     total = 0.0
     v = MOLAR_VOLUMES
-    for dz, (_, thio, sulfide, sulfur, phosphate, sulfate, p2s5) in zip(width, fields.T[:, :7], strict=True):
+    centre = np.cumsum(width) - 0.5 * width
+    thirds = np.sort(np.concatenate([centre + share * width for share in (-1 / 3, 0, 1 / 3)]))
+    between = np.array([np.interp(thirds, centre, field) for field in fields[:7]])
+    for dz, (_, thio, sulfide, sulfur, phosphate, sulfate, p2s5) in zip(
+        np.repeat(width / 3, 3), between.T, strict=True
+    ):
         salt = min(thio, sulfide)
         products = v[4] * phosphate + v[5] * sulfate + v[6] * sulfur + v[7] * p2s5
         insulating = v[2] * (sulfide - salt) + v[3] * (C0 - salt) + products

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass, replace
 
@@ -189,15 +190,15 @@ def uncover(s: Setting, contacts: Contacts, swings: float) -> Contacts:
     return with_coverage(s, contacts, coating.coverage_at(s.coat, swings))
 
 
+@functools.lru_cache(maxsize=4)
 def film_resistance(s: Setting, contacts: Contacts) -> float:
-    """Resistance of interphase and coating per NCM area in contact [ohm m2]."""
-    layers, near = [], []
-    for col in contacts.ncm:
-        sigma = column.conductivity_profile(col, s.volumes, s.sigmas)
-        width = col.grid.width
-        layers.append(float(np.dot(1.0 / sigma - 1.0 / s.sigmas[0], width)))
-        mouth = col.grid.centre < max(s.shield.gap_radius if s.shield else 0.0, width[0])
-        near.append(float(width[mouth].sum() / np.dot(1.0 / sigma[mouth], width[mouth])))
+    """Resistance of interphase and coating per NCM area in contact [ohm m2].
+
+    Remembered for the last contacts asked about: a step, its correction and its record ask again.
+    """
+    gap = s.shield.gap_radius if s.shield else 0.0
+    layers = [column.layer_resistance(c, s.volumes, s.sigmas) for c in contacts.ncm]
+    near = [column.near_conductivity(c, s.volumes, s.sigmas, max(gap, c.grid.width[0])) for c in contacts.ncm]
     return coating.contact_resistance(contacts.patches, layers, near, s.shield, contacts.coverage)
 
 
