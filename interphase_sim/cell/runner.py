@@ -135,7 +135,6 @@ class Recipe:
     design: CellDesign
     model: str
     particle_cells: int
-    electrode_cells: int
     tolerance: float
     hold: bool = False
 
@@ -181,8 +180,6 @@ class Build:
         values.process_model(model)
         values.process_geometry(geometry)
         points = {**model.default_var_pts, **MESHES[recipe.model], "r_p": recipe.particle_cells, "r_n": 6}
-        if recipe.electrode_cells > 1:
-            points |= {k: v * recipe.electrode_cells for k, v in MESHES[recipe.model].items()}
         submeshes = {**model.default_submesh_types}
         # lithium enters through a thin, poorly diffusing shell: cells are widest in the middle
         submeshes["positive particle"] = pybamm.MeshGenerator(
@@ -239,15 +236,13 @@ def carried(state: Array, source: Build, target: Build) -> Array:
 class Cell:
     """A cell of one design. Holds no state: every step starts from the state vector it is given."""
 
-    def __init__(
-        self, design: CellDesign, model: str, particle_cells: int, tolerance: float, electrode_cells: int = 1
-    ) -> None:
+    def __init__(self, design: CellDesign, model: str, particle_cells: int, tolerance: float) -> None:
         # lithium transport comes in as inputs, so cells that differ in it alone share a build
         common = replace(
             design, lithium_diffusivity=1e-14, hindrance_stoichiometry=0.9, hindrance_width=0.1, hindrance_factor=10.0
         )
         self.design = design
-        self.recipe = Recipe(common, model, particle_cells, electrode_cells, tolerance)
+        self.recipe = Recipe(common, model, particle_cells, tolerance)
         self._inputs = _inputs(design)
         self.solves = self.retries = 0
 
