@@ -92,6 +92,12 @@ def test_every_shipped_value_has_a_kind_and_a_source(file: Path) -> None:
     assert [path for path, value in values if not value.get("kind") or not value.get("source")] == []
 
 
+@pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.name)
+def test_no_shipped_value_awaits_a_better_one(file: Path) -> None:
+    """A value that was never fitted is assumed, and says so."""
+    assert "placeholder" not in file.read_text(encoding="utf-8")
+
+
 def test_coated_differs_from_bare_by_its_coating_only() -> None:
     coated = tomllib.loads(shipped("scenarios/coated.toml").read_text(encoding="utf-8"))
     bare = tomllib.loads(shipped("scenarios/bare.toml").read_text(encoding="utf-8"))
