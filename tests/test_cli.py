@@ -96,6 +96,7 @@ def test_an_unknown_command_names_the_nearest() -> None:
         (["run", "coated", "-o", "new", "--force", "--resume"], "give one of them"),
         (["validate", "--from", "missing"], "missing: no such folder"),
         (["validate", "-o", "junk.toml"], "junk.toml: is a file"),
+        (["calibrate", "--data", "bare", "--check"], "--data bare, --check and --variants exclude each other"),
         (["plot", "folder"], "folder: this folder holds no result.nc"),
         (["plot", "junk.toml"], "junk.toml: damaged"),
         (["info", "missing"], "missing"),

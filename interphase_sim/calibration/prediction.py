@@ -1,0 +1,219 @@
+"""What does a coating buy, predicted from the bare cell alone?
+
+The kinetics are fitted to four bare capacities, the bare efficiencies and the priors; how much oxide a coating
+leaves exposed is read from the coated cell's first discharge alone; its first charge and its later discharges
+are then predicted, with an interval from draws of the posterior.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.interpolate import PchipInterpolator
+from scipy.optimize import brentq
+
+from interphase_sim.calibration import files, misfit, unknowns
+from interphase_sim.calibration.misfit import CAPACITY_ERROR, measured_capacities
+from interphase_sim.calibration.search import Fit, Problem, Say, Simulator, Task, about, minimise, uncertainty
+from interphase_sim.calibration.unknowns import SEED, Array, limits, prior_draws, values_at
+
+DRAWS = 64
+LEVELS = (10.0, 50.0, 90.0)  # percentiles: median and an interval of 80 %
+SEARCH = 12
+DESCENTS = 3  # Gauss-Newton steps of every draw
+HALVINGS = 9  # of the search for the exposed share: to 0.01 e-folds
+FREE = (
+    unknowns.EXCHANGE,
+    unknowns.DIFFUSIVITY,
+    unknowns.CONDUCTIVITY,
+    unknowns.CONTACT_LENGTH,
+    unknowns.HINDRANCE,
+    unknowns.HINDRANCE_WIDTH,
+    unknowns.DOSE,
+    unknowns.UTILISATION,
+)
+BARE_DATA = 6  # four capacities, first and late efficiency of the bare cell
+BARE = Problem(FREE, cells=("bare",))
+MECHANICAL = Problem(
+    (unknowns.SWING, unknowns.HINDRANCE, unknowns.UTILISATION),
+    fixed=(
+        ("kinetics.losses.film", False),
+        ("kinetics.losses.rock_salt", False),
+        ("kinetics.losses.contact_length", 1.0),  # m: a layer of nanometres takes no contact
+    ),
+    cells=("bare",),
+)
+FIRST = ("coated", "discharge_capacity", 1)
+PREDICTED = (
+    ("coated", "charge_capacity", 1),
+    ("coated", "discharge_capacity", 50),
+    ("coated", "discharge_capacity", 200),
+)
+
+
+class Draw(NamedTuple):
+    """A draw of the posterior: the bare cell's unknowns, and the coverage that its first coated discharge asks for."""
+
+    z: Array
+    coverage: float
+
+    def changes(self, cycles: int | None = None) -> dict[str, Any]:
+        """Numbers of the coated cell; only so many cycles if asked."""
+        short = {"protocol.cycles": cycles} if cycles else {}
+        return {**values_at(FREE, self.z), unknowns.COVERAGE.key: self.coverage, **short}
+
+
+def predict(simulator: Simulator, directory: Path, say: Say) -> dict[str, Any]:
+    """Fit the bare cell, draw, predict the coated cell, and hold simpler predictions beside it.
+
+    Writes ``kinetics_bare_only.toml`` and ``prediction.json`` into the folder and returns the latter's content.
+    """
+    fits = [minimise(BARE, z, simulator, SEARCH, about("bare cell", say)) for z in prior_draws(FREE, 2)]
+    fit = min(fits, key=lambda f: f.cost)
+    rng = np.random.default_rng(SEED)
+    points = posterior(fit, simulator, rng)
+    say(f"{len(points)} draws of the posterior")
+    wanted = measured_capacities(("coated",))[FIRST] + CAPACITY_ERROR * rng.standard_normal(len(points))
+    best, *draws = exposed([fit.z, *points], [measured_capacities(("coated",))[FIRST], *wanted], simulator)
+    say("coverage found for every draw")
+    table = {
+        "rows": predicted_rows(draws, simulator),
+        "rivals": rivals(simulator, say),
+        "fit": {"cost": fit.cost, "values": best.changes(), "uncertainty": _uncertainty(fit)},
+        "draws": len(draws),
+        "coverage": dict(zip(("low", "median", "high"), _levels([d.coverage for d in draws]), strict=True)),
+    }
+    _write(fit, best, directory)
+    files.keep(directory / "prediction.json", table)
+    return table
+
+
+def posterior(fit: Fit, simulator: Simulator, rng: np.random.Generator) -> list[Array]:
+    """Draws by randomised maximum likelihood: data and prior centres are shaken by their errors, and the fit is
+    repeated with the Jacobian of the best point.
+
+    Source: D. S. Oliver, N. He, A. C. Reynolds, ECMOR V (1996). Exact for a linear model.
+    """
+    low, high = limits(FREE)
+    noise = rng.standard_normal((DRAWS, fit.r.size)) * _uncertain_rows(fit)
+    inverse = np.linalg.pinv(fit.jacobian)
+    start = fit.z - noise @ inverse.T
+    points = best = np.clip(np.clip(start, fit.z - 2, fit.z + 2), low, high)
+    costs = np.full(DRAWS, np.inf)
+    for _ in range(DESCENTS):
+        shaken = np.array(simulator.residuals(BARE, list(points))) + noise
+        cost = np.sum(shaken**2, axis=1)
+        better = cost < costs
+        best = np.where(better[:, None], points, best)
+        costs = np.minimum(cost, costs)
+        points = np.clip(points - np.clip(shaken @ inverse.T, -1, 1), low, high)
+    return list(best)
+
+
+def _uncertain_rows(fit: Fit) -> Array:
+    """One for residuals that carry a measurement or a prior, zero for penalties and flat priors.
+
+    Priors are weighted like data, so that a z-score has the spread the search gave it.
+    """
+    known = np.zeros(fit.r.size)
+    known[:BARE_DATA] = 1.0
+    known[fit.r.size - len(FREE) :] = [float(f.spread is not None) for f in FREE]
+    return known
+
+
+def exposed(points: list[Array], wanted: list[float], simulator: Simulator) -> list[Draw]:
+    """The coverage with which each point's coated cell delivers the wanted first discharge, by bisection.
+
+    A discharge beyond reach takes the nearest bound of the coverage.
+    """
+    low = np.full(len(points), unknowns.COVERAGE.bounds[0])  # ln(1 - theta), most covered
+    high = np.full(len(points), unknowns.COVERAGE.bounds[1])
+    for _ in range(HALVINGS):
+        middle = 0.5 * (low + high)
+        draws = [Draw(z, unknowns.COVERAGE.from_search(m)) for z, m in zip(points, middle, strict=True)]
+        tasks = [_coated(draw, simulator.coarse, 1) for draw in draws]
+        simulator.observe(tasks)
+        found = np.array([_delivered(simulator, task, FIRST) for task in tasks])
+        more = found > np.array(wanted)  # delivers more than wanted: can be more exposed
+        low, high = np.where(more, middle, low), np.where(more, high, middle)
+    return [Draw(z, unknowns.COVERAGE.from_search(m)) for z, m in zip(points, 0.5 * (low + high), strict=True)]
+
+
+def _coated(draw: Draw, coarse: bool, cycles: int | None = None) -> Task:
+    return "coated", tuple(sorted(draw.changes(cycles).items())), coarse
+
+
+def _delivered(simulator: Simulator, task: Task, key: misfit.Capacity) -> float:
+    run = simulator.known[task]
+    return run.capacities[key[1:]] if run else math.nan
+
+
+def predicted_rows(draws: list[Draw], simulator: Simulator) -> list[dict[str, Any]]:
+    """Median and 80 % interval of what the draws predict, beside the measured values [mAh g-1]."""
+    tasks = [_coated(draw, simulator.coarse) for draw in draws]
+    simulator.observe(tasks)
+    known = measured_capacities(("coated",))
+    rows = []
+    for key in PREDICTED:
+        low, median, high = _levels([_delivered(simulator, task, key) for task in tasks])
+        row = dict(zip(("cell", "quantity", "cycle"), key, strict=True))
+        rows.append({**row, "measured": known[key], "simulated": median, "low": low, "high": high})
+    return rows
+
+
+def _levels(values: list[float]) -> list[float]:
+    return [float(v) for v in np.nanpercentile(values, LEVELS)]
+
+
+# Simpler predictions of the same numbers
+
+
+def rivals(simulator: Simulator, say: Say) -> dict[str, float]:
+    """Rms error of simpler predictions of the same coated capacities [mAh g-1]."""
+    known = measured_capacities(("coated",))
+    return {
+        name: float(np.sqrt(np.mean([(found[key] - known[key]) ** 2 for key in PREDICTED])))
+        for name, found in {
+            "bare curve rescaled in time": rescaled(),
+            "mechanical loss alone": mechanical(simulator, say),
+        }.items()
+    }
+
+
+def rescaled() -> dict[misfit.Capacity, float]:
+    """The bare cell's curve run more slowly, so that it passes through the coated cell's first discharge.
+
+    The curve is monotone through the first charge (cycle 0, nothing lost yet) and the three discharges; the
+    first charge is that of cycle 0 as well.
+    """
+    bare, coated = measured_capacities(("bare",)), measured_capacities(("coated",))
+    curve = PchipInterpolator([0, 1, 50, 200], list(bare.values()))
+    pace = brentq(lambda n: float(curve(n)) - coated[FIRST], 0.0, 1.0)
+    return {key: float(curve(0.0 if key[1] == "charge_capacity" else pace * key[2])) for key in PREDICTED}
+
+
+def mechanical(simulator: Simulator, say: Say) -> dict[misfit.Capacity, float]:
+    """Contact lost to breathing alone, fitted to the bare cell: the same swing law then ages the coated cell."""
+    start = np.array([f.to_search(f.centre) for f in MECHANICAL.free])
+    fit = minimise(MECHANICAL, start, simulator, SEARCH, about("mechanical loss alone", say))
+    runs = simulator.runs(MECHANICAL, fit.z)
+    return {key: runs["bare"].capacities[key[1:]] if runs else math.inf for key in PREDICTED}
+
+
+def _uncertainty(fit: Fit) -> dict[str, float]:
+    """Spread of each unknown in search units."""
+    return {f.key: float(s) for f, s in zip(FREE, uncertainty(fit), strict=True)}
+
+
+def _write(fit: Fit, best: Draw, directory: Path) -> None:
+    text = files.fitted_texts(FREE, fit.z, uncertainty(fit), "interphase-sim calibrate --data bare")["kinetics"]
+    values: Mapping[str, float] = best.changes()
+    note = (
+        "# Fitted to the bare cell alone, for the prediction test; goes with\n"
+        f"# cell.utilisation = {values['cell.utilisation']:.4g} and coating.coverage = {best.coverage:.4g}.\n"
+    )
+    files.write(directory / "kinetics_bare_only.toml", note + text)

@@ -1,0 +1,170 @@
+"""Which channels of loss do the data favour? Variants of the model, each fitted and judged alike.
+
+Every variant is fitted to all eight capacities and then, capacity by capacity, to the other seven (leave one
+out); an empirical fade law without any physics is judged the same way. All with SPM at coarse accuracy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.optimize import least_squares
+
+from interphase_sim.calibration import files, misfit, unknowns
+from interphase_sim.calibration.misfit import Capacity, measured_capacities
+from interphase_sim.calibration.search import Fit, Problem, Say, Simulator, about, minimise
+from interphase_sim.calibration.unknowns import Array, Free, point_of, prior_draws, values_at
+from interphase_sim.scenario import load_scenario
+
+BOTH = ("bare", "coated")
+SEARCH, REFIT = 12, 4  # evaluations allowed to a search and to the refit without one capacity
+Row = dict[str, Any]
+
+
+class Variant(NamedTuple):
+    """A choice of loss channels: switches, the numbers fitted with them, and the choices made after looking.
+
+    choices: switches that were settled by looking at measured capacities or efficiencies; they count as free.
+    """
+
+    name: str
+    switches: Mapping[str, Any]
+    free: tuple[Free, ...]
+    choices: int
+    shipped: bool = False
+
+    @property
+    def problem(self) -> Problem:
+        """The fit of this variant to both cells."""
+        return Problem(self.free, tuple((f"kinetics.losses.{key}", value) for key, value in self.switches.items()))
+
+
+def variants(free: tuple[Free, ...]) -> list[Variant]:
+    """Film only; with slow lithiation by either law; with isolation; with all. Rock salt and electrolyte
+    oxidation have no number of their own and are always on."""
+    without = tuple(f for f in free if f != unknowns.CONTACT_LENGTH)
+    off = {"slow_lithiation": False, "isolation": False}
+    length = {"slow_lithiation": True, "lithiation_law": "length"}
+    return [
+        Variant("film only", off, without, 1),
+        Variant("film + slow lithiation", {**off, **length}, free, 2, shipped=True),
+        Variant("film + slow lithiation, law of the shift", {**off, **length, "lithiation_law": "shift"}, free, 2),
+        Variant("film + isolation", {**off, "isolation": True}, free, 1),
+        Variant("all", {**length, "isolation": True}, (*free, unknowns.THRESHOLD), 2),
+    ]
+
+
+def compare(free: tuple[Free, ...], simulator: Simulator, directory: Path, resume: bool, say: Say) -> list[Row]:
+    """The table of variants, row by row kept on disk; the empirical law last."""
+    return [*(_row(v, simulator, directory, resume, say) for v in variants(free)), empirical_row()]
+
+
+def _row(variant: Variant, simulator: Simulator, directory: Path, resume: bool, say: Say) -> Row:
+    path = directory / f"variant_{variant.name.replace(' ', '_').replace(',', '')}.json"
+    known = files.kept(path, [f.key for f in variant.free]) if resume else None
+    if known:
+        return dict(known["row"])
+    fit = best_fit(variant.problem, simulator, about(variant.name, say))
+    missed = left_out_errors(variant.problem, fit, simulator, about(variant.name, say))
+    row = _judged(variant, fit, missed, simulator)
+    files.keep(path, {"values": values_at(variant.free, fit.z), "row": row})
+    return row
+
+
+def best_fit(problem: Problem, simulator: Simulator, say: Say) -> Fit:
+    """The better of two searches, from the shipped numbers and from a draw of the priors."""
+    starts = [point_of(problem.free, load_scenario("coated")), *prior_draws(problem.free, 1)]
+    fits = [minimise(problem, start, simulator, SEARCH, say) for start in starts]
+    return min(fits, key=lambda fit: fit.cost)
+
+
+def left_out_errors(problem: Problem, fit: Fit, simulator: Simulator, say: Say) -> dict[Capacity, float]:
+    """Errors of every capacity predicted by a fit to all others [mAh g-1]."""
+    errors = {}
+    for key in measured_capacities(BOTH):
+        again = minimise(
+            problem.without(key), fit.z, simulator, REFIT, about(f"without {' '.join(map(str, key))}", say)
+        )
+        runs = simulator.runs(problem, again.z)
+        errors[key] = misfit.capacity_errors(runs)[key] if runs else float("inf")
+    return errors
+
+
+def _judged(variant: Variant, fit: Fit, missed: Mapping[Capacity, float], simulator: Simulator) -> Row:
+    runs = simulator.runs(variant.problem, fit.z)
+    assert runs is not None, "the best of a search was simulated"
+    ratios = misfit.trend_ratios(runs["bare"], runs["coated"])
+    low, high = misfit.LAYER
+    row: Row = {
+        "variant": variant.name,
+        "fitted": len(variant.free),
+        "free": len(variant.free) + variant.choices,
+        "rms": _rms(list(misfit.capacity_errors(runs).values())),
+        "leave_one_out": _rms(list(missed.values())),
+        "ce_bare": runs["bare"].efficiency,
+        "ce_coated": runs["coated"].efficiency,
+        "trends_failed": [f"T{k}" for k, ratio in enumerate(ratios, 1) if ratio < 1],
+        "bounds_hold": bool(low <= runs["bare"].layer <= high),
+        "cost": fit.cost,
+        "values": values_at(variant.free, fit.z),
+        "left_out_errors": {" ".join(map(str, key)): error for key, error in missed.items()},
+    }
+    return {**row, "role": "shipped"} if variant.shipped else row
+
+
+def _rms(errors: list[float]) -> float:
+    return float(np.sqrt(np.mean(np.square(errors))))
+
+
+# The rival without physics
+
+
+def fade_law(numbers: Array) -> dict[Capacity, float]:
+    """Q_n = Q_0 exp(-(n/tau)^b), a stretched exponential with Q_0 and b shared and tau of each cell.
+
+    numbers: ln Q_0, ln b, ln tau of bare and coated. It knows no charge; the first charge is the discharge over
+    the measured first-cycle efficiency, a gift to the law.
+    """
+    q0, b, *tau = np.exp(numbers)
+    found: dict[Capacity, float] = {}
+    for cell, life in zip(BOTH, tau, strict=True):
+        for key in measured_capacities((cell,)):
+            discharge = float(q0 * np.exp(-((key[2] / life) ** b)))
+            charged = key[1] == "charge_capacity"
+            found[key] = 100 * discharge / misfit.FIRST_EFFICIENCY[cell] if charged else discharge
+    return found
+
+
+def fit_law(law: Callable[[Array], Mapping[Capacity, float]], start: Array, known: Mapping[Capacity, float]) -> Array:
+    """Least squares of a law's numbers to known capacities."""
+    keys = list(known)
+    target = np.array([known[key] for key in keys])
+    found = least_squares(lambda x: np.array([law(x)[key] for key in keys]) - target, start, method="lm", max_nfev=4000)
+    return np.asarray(found.x)
+
+
+def empirical_row() -> Row:
+    """The four-parameter fade law, fitted and left one out like the variants."""
+    known = measured_capacities(BOTH)
+    start = np.log([190.0, 0.7, 80.0, 250.0])
+    best = fit_law(fade_law, start, known)
+    missed = {}
+    for key in known:
+        rest = {k: value for k, value in known.items() if k != key}
+        missed[key] = fade_law(fit_law(fade_law, best, rest))[key] - known[key]
+    return {
+        "variant": "stretched exponential, no physics",
+        "role": "empirical",
+        "fitted": 4,
+        "free": 4,
+        "rms": _rms([fade_law(best)[key] - value for key, value in known.items()]),
+        "leave_one_out": _rms(list(missed.values())),
+        "ce_bare": None,
+        "ce_coated": None,
+        "trends_failed": None,
+        "bounds_hold": None,
+        "left_out_errors": {" ".join(map(str, key)): error for key, error in missed.items()},
+    }
