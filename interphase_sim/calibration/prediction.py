@@ -19,11 +19,11 @@ from scipy.optimize import brentq
 from interphase_sim.calibration import files, misfit, unknowns
 from interphase_sim.calibration.misfit import CAPACITY_ERROR, measured_capacities
 from interphase_sim.calibration.search import Fit, Problem, Say, Simulator, Task, about, minimise, uncertainty
-from interphase_sim.calibration.unknowns import SEED, Array, limits, prior_draws, values_at
+from interphase_sim.calibration.unknowns import SEED, Array, centre, limits, prior_draws, values_at
 
 DRAWS = 64
 LEVELS = (10.0, 50.0, 90.0)  # percentiles: median and an interval of 80 %
-SEARCH = 12
+SEARCH = 25
 DESCENTS = 3  # Gauss-Newton steps of every draw
 HALVINGS = 9  # of the search for the exposed share: to 0.01 e-folds
 FREE = (
@@ -72,7 +72,9 @@ def predict(simulator: Simulator, directory: Path, say: Say) -> dict[str, Any]:
 
     Writes ``kinetics_bare_only.toml`` and ``prediction.json`` into the folder and returns the latter's content.
     """
-    fits = [minimise(BARE, z, simulator, SEARCH, about("bare cell", say)) for z in prior_draws(FREE, 2)]
+    fits = [
+        minimise(BARE, z, simulator, SEARCH, about("bare cell", say)) for z in [centre(FREE), *prior_draws(FREE, 1)]
+    ]
     fit = min(fits, key=lambda f: f.cost)
     rng = np.random.default_rng(SEED)
     points = posterior(fit, simulator, rng)
@@ -198,8 +200,7 @@ def rescaled() -> dict[misfit.Capacity, float]:
 
 def mechanical(simulator: Simulator, say: Say) -> dict[misfit.Capacity, float]:
     """Contact lost to breathing alone, fitted to the bare cell: the same swing law then ages the coated cell."""
-    start = np.array([f.to_search(f.centre) for f in MECHANICAL.free])
-    fit = minimise(MECHANICAL, start, simulator, SEARCH, about("mechanical loss alone", say))
+    fit = minimise(MECHANICAL, centre(MECHANICAL.free), simulator, SEARCH, about("mechanical loss alone", say))
     runs = simulator.runs(MECHANICAL, fit.z)
     return {key: runs["bare"].capacities[key[1:]] if runs else math.inf for key in PREDICTED}
 

@@ -131,10 +131,13 @@ def priors(free: Sequence[Free], z: Array) -> Array:
     )
 
 
-def minimise(problem: Problem, start: Array, simulator: Simulator, evaluations: int, say: Say) -> Fit:
+def minimise(
+    problem: Problem, start: Array, simulator: Simulator, evaluations: int, say: Say, *, frozen: bool = False
+) -> Fit:
     """Least squares from a start within the bounds, with at most so many accepted or refused steps.
 
-    The unknowns are counted from the start, so the first step is at most about one e-fold long.
+    The unknowns are counted from the start, so the first step is at most about one e-fold long. frozen: keep the
+    Jacobian of the start, which is enough for a refit that does not move far.
     """
     low, high = limits(problem.free)
     start = np.clip(start, low + 1e-6, high - 1e-6)
@@ -144,10 +147,13 @@ def minimise(problem: Problem, start: Array, simulator: Simulator, evaluations: 
         say(f"cost {float(r @ r):.3f}")
         return r
 
+    def jacobian(moved: Array) -> Array:
+        return simulator.jacobian(problem, start if frozen else start + moved)
+
     found = least_squares(
         residuals,
         np.zeros_like(start),
-        jac=lambda moved: simulator.jacobian(problem, start + moved),
+        jac=jacobian,
         bounds=(low - start, high - start),
         method="trf",
         ftol=EARLY_STOP,

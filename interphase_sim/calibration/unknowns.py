@@ -83,9 +83,13 @@ def limits(free: Sequence[Free]) -> tuple[Array, Array]:
     return low, high
 
 
+def centre(free: Sequence[Free]) -> Array:
+    """The priors' centres as a point of the search."""
+    return np.array([f.to_search(f.centre) for f in free])
+
+
 def prior_draws(free: Sequence[Free], count: int) -> list[Array]:
     """Seeded starts from the priors, half their spread wide; a flat prior counts as an e-fold."""
     rng = np.random.default_rng(SEED)
-    centre = np.array([f.to_search(f.centre) for f in free])
     spread = np.array([f.spread if f.spread is not None else 1.0 for f in free])
-    return [np.clip(centre + 0.5 * spread * rng.standard_normal(len(free)), *limits(free)) for _ in range(count)]
+    return [np.clip(centre(free) + 0.5 * spread * rng.standard_normal(len(free)), *limits(free)) for _ in range(count)]

@@ -20,7 +20,7 @@ from interphase_sim.calibration.unknowns import Array, Free, point_of, prior_dra
 from interphase_sim.scenario import load_scenario
 
 BOTH = ("bare", "coated")
-SEARCH, REFIT = 12, 4  # evaluations allowed to a search and to the refit without one capacity
+SEARCH, REFIT = 12, 8  # evaluations allowed to a search and to the refit without one capacity
 Row = dict[str, Any]
 
 
@@ -82,12 +82,14 @@ def best_fit(problem: Problem, simulator: Simulator, say: Say) -> Fit:
 
 
 def left_out_errors(problem: Problem, fit: Fit, simulator: Simulator, say: Say) -> dict[Capacity, float]:
-    """Errors of every capacity predicted by a fit to all others [mAh g-1]."""
+    """Errors of every capacity predicted by a fit to all others [mAh g-1].
+
+    The refits start from the full fit and keep its Jacobian, whose simulations are known already.
+    """
     errors = {}
     for key in measured_capacities(BOTH):
-        again = minimise(
-            problem.without(key), fit.z, simulator, REFIT, about(f"without {' '.join(map(str, key))}", say)
-        )
+        told = about(f"without {' '.join(map(str, key))}", say)
+        again = minimise(problem.without(key), fit.z, simulator, REFIT, told, frozen=True)
         runs = simulator.runs(problem, again.z)
         errors[key] = misfit.capacity_errors(runs)[key] if runs else float("inf")
     return errors
