@@ -87,16 +87,18 @@ def test_a_capacity_left_out_is_predicted_by_the_others(world: World, key: Capac
 
 def test_leaving_out_starts_from_the_fit_and_says_which(world: World) -> None:
     told: list[str] = []
+    world.outliers = {("bare", "discharge_capacity", 50): 4.0}
     problem, simulator = Problem(FEW), made_up.simulator()
     fit = search.minimise(problem, centre(FEW) + 0.3, simulator, 8, silent)
     world.asked.clear()
     variants.left_out_errors(problem, fit, simulator, told.append)
-    assert list(dict.fromkeys(text.split(":")[0] for text in told)) == [
-        f"without {' '.join(map(str, key))}" for key in CAPACITIES
-    ]
-    for name, changes, _ in world.asked:
-        close = {f.key: f.to_search(changes[f.key]) for f in FEW if f.key in changes}
-        assert all(abs(close[f.key] - z) < 0.5 for f, z in zip(FEW, fit.z, strict=True) if f.key in close), name
+    simulations = len(world.asked)
+    first = {text.split(":")[0]: text for text in reversed(told)}
+    for key, text in zip(CAPACITIES, reversed(first.values()), strict=True):
+        (r,) = made_up.simulator().residuals(problem.without(key), [fit.z])
+        assert text == f"without {' '.join(map(str, key))}: cost {r @ r:.3f}"
+    # The simulations of the Jacobian are known already: there are only those of the steps.
+    assert simulations <= 2 * len(told) <= 2 * len(CAPACITIES) * variants.REFIT
 
 
 def test_the_better_of_two_searches_is_taken(world: World) -> None:
@@ -209,22 +211,19 @@ def test_a_resumed_comparison_fits_only_what_is_left(
 
 
 def test_the_fade_law_by_hand() -> None:
-    found = variants.fade_law(np.log([200.0, 0.5, 50.0, 200.0]))
-    assert list(found) == list(CAPACITIES)
-    assert found["bare", "discharge_capacity", 50] == near(200 / math.e, rel=1e-12)
-    assert found["bare", "discharge_capacity", 200] == near(200 * math.exp(-2), rel=1e-12)
-    assert found["coated", "discharge_capacity", 50] == near(200 * math.exp(-0.5), rel=1e-12)
-    first = 200 * math.exp(-math.sqrt(1 / 50))
-    assert found["bare", "discharge_capacity", 1] == near(first, rel=1e-12)
-    assert found["bare", "charge_capacity", 1] == near(first / 0.86, rel=1e-12)
-    charge, discharge = found["coated", "charge_capacity", 1], found["coated", "discharge_capacity", 1]
-    assert discharge / charge == near(0.90, rel=1e-12)
+    found = variants.fade_law(np.log([160.0, 200.0, 50.0, 200.0]))
+    assert list(found) == [key for key in CAPACITIES if key[1] == "discharge_capacity"]
+    assert found["bare", "discharge_capacity", 50] == near(160 / math.e, rel=1e-12)
+    assert found["bare", "discharge_capacity", 200] == near(160 * math.exp(-4), rel=1e-12)
+    assert found["coated", "discharge_capacity", 50] == near(200 * math.exp(-0.25), rel=1e-12)
+    assert found["coated", "discharge_capacity", 1] == near(200 * math.exp(-1 / 200), rel=1e-12)
 
 
 def test_a_cell_that_fades_by_the_law_is_predicted_by_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    true = np.log([185.0, 0.6, 70.0, 300.0])
-    obeying = variants.fade_law(true)
-    np.testing.assert_allclose(variants.fit_law(variants.fade_law, true + 0.2, obeying), true, rtol=1e-6)
+    true = np.log([165.0, 185.0, 90.0, 240.0])
+    obeying = {**CAPACITIES, **variants.fade_law(true)}
+    law = {key: value for key, value in obeying.items() if key[1] == "discharge_capacity"}
+    np.testing.assert_allclose(variants.fit_law(variants.fade_law, true + 0.2, law), true, rtol=1e-6)
     monkeypatch.setattr(measured, "capacities", lambda: rows_of([*obeying.values()]))
     row = variants.empirical_row()
     assert row["rms"] < 1e-4
@@ -233,22 +232,19 @@ def test_a_cell_that_fades_by_the_law_is_predicted_by_it(monkeypatch: pytest.Mon
     obeying[odd] += 9.0
     row = variants.empirical_row()
     assert row["left_out_errors"][" ".join(map(str, odd))] == pytest.approx(-9.0, abs=1e-3)
-    assert 0.5 < row["rms"] < 9 / math.sqrt(8)
-    assert row["leave_one_out"] > 9 / math.sqrt(8)
+    assert 0.5 < row["rms"] < 9 / math.sqrt(6)
+    assert row["leave_one_out"] > 9 / math.sqrt(6)
 
 
-def test_the_law_is_fitted_to_the_measured_capacities_and_left_one_out(world: World) -> None:
-    row = variants.empirical_row()
+def test_the_law_is_fitted_to_the_measured_discharges_and_left_one_out() -> None:
+    row, known = variants.empirical_row(), variants.discharges()
     assert (row["role"], row["fitted"], row["free"]) == ("empirical", 4, 4)
-    errors = np.array(list(row["left_out_errors"].values()))
-    assert list(row["left_out_errors"]) == [" ".join(map(str, key)) for key in CAPACITIES]
-    assert row["leave_one_out"] == near(math.sqrt(np.mean(errors**2)), rel=1e-12)
-    # Stationary: no step of a number makes the sum of squares smaller.
-    best = variants.fit_law(variants.fade_law, np.log([190.0, 0.7, 80.0, 250.0]), CAPACITIES)
+    assert len(row["left_out_errors"]) == len(known) == 6
+    best = variants.fit_law(variants.fade_law, variants.LAW_START, known)
 
     def rms(numbers: Array) -> float:
         found = variants.fade_law(numbers)
-        return math.sqrt(np.mean([(found[key] - value) ** 2 for key, value in CAPACITIES.items()]))
+        return math.sqrt(np.mean([(found[key] - value) ** 2 for key, value in known.items()]))
 
     assert row["rms"] == near(rms(best), rel=1e-6)
     assert all(rms(best + sign * 0.01 * step) > rms(best) for step in np.eye(4) for sign in (-1, 1))
@@ -469,6 +465,27 @@ def test_a_prediction_tells_how_it_was_made(predicted: Predicted) -> None:
         # Data can only add to what the prior says.
         assert 0 < fit["uncertainty"][f.key] <= (f.spread / search.PRIOR_WEIGHT if f.spread else math.inf) * 1.001
     assert fit["cost"] < 0.05
+
+
+def test_the_better_of_two_searches_of_the_bare_cell_is_taken(
+    monkeypatch: pytest.MonkeyPatch, world: World, tmp_path: Path
+) -> None:
+    found: list[Fit] = []
+
+    def minimise(problem: Problem, start: Array, *rest: Any) -> Fit:
+        fit = search.minimise(problem, start, *rest)
+        if problem == prediction.BARE:
+            worse = fit.z + 0.1 * (1 - len(found))  # the second is the better one
+            found.append(fit._replace(z=worse, r=fit.r + 1 - len(found)))
+        return found[-1] if problem == prediction.BARE else fit
+
+    monkeypatch.setattr(prediction, "minimise", minimise)
+    monkeypatch.setattr(prediction, "DRAWS", 3)
+    table = prediction.predict(made_up.simulator(), tmp_path, silent)
+    assert len(found) == 2
+    assert table["fit"]["cost"] == found[1].cost < found[0].cost
+    fitted = [table["fit"]["values"][f.key] for f in prediction.FREE]
+    assert fitted == near([f.from_search(z) for f, z in zip(prediction.FREE, found[1].z, strict=True)], rel=1e-12)
 
 
 def test_the_written_kinetics_are_those_of_the_bare_cell_alone(tmp_path: Path, predicted: Predicted) -> None:
