@@ -107,7 +107,7 @@ def test_the_better_of_two_searches_is_taken(world: World) -> None:
     for fails in (lambda value: abs(value / home - 1) < 0.5, lambda value: abs(value / home - 1) >= 0.5):
         world.fails = lambda name, changes, fails=fails: fails(changes["kinetics.oxygen.exchange"])  # type: ignore[misc]
         free = (unknowns.EXCHANGE._replace(centre=100 * home), unknowns.UTILISATION)
-        assert variants.best_fit(Problem(free), made_up.simulator(), silent).cost < search.FAR**2
+        assert variants.best_fit(variants.Variant("x", {}, free, 0), made_up.simulator(), silent).cost < search.FAR**2
 
 
 class Compared(NamedTuple):
