@@ -27,6 +27,7 @@ from interphase_sim.calibration.unknowns import Array, Free, limits, parameter, 
 from interphase_sim.errors import InputError, SolverFailure
 from interphase_sim.resources import shipped
 from interphase_sim.scenario import Parameter, load_scenario
+from interphase_sim.validate import criteria
 
 FEW = (unknowns.EXCHANGE, unknowns.CONTACT_LENGTH, unknowns.HINDRANCE, unknowns.UTILISATION, unknowns.COVERAGE)
 BOTH = Problem(FEW)
@@ -149,7 +150,7 @@ def test_cells_as_measured_leave_no_residual(world: World, cells: tuple[str, ...
     np.testing.assert_allclose(data, 0.0, atol=1e-12)
     assert not penalties.any()
     # four capacities, first and late efficiency a cell; trends, two bounds of the layer, the gap of two cells
-    assert (data.size, penalties.size) == ((12, 11) if len(cells) == 2 else (6, 4))
+    assert (data.size, penalties.size) == ((12, 12) if len(cells) == 2 else (6, 4))
     assert search.rows(Problem((), cells=cells)) == data.size + penalties.size
 
 
@@ -192,26 +193,33 @@ def test_a_capacity_left_out_is_not_told_by_the_first_efficiency_either(key: Cap
     np.testing.assert_array_equal(rest, other)
 
 
-TRENDS: dict[int, tuple[str, dict[str, Any]]] = {
-    1: ("bare", {"sulfate": {**OXIDES["bare"], 0: 1.1}}),
-    2: ("bare", {"phosphate": {**OXIDES["bare"], 0: 1.1}}),
-    3: ("coated", {"phosphate": {**OXIDES["coated"], 1: 2.5}}),
-    4: ("bare", {"sulfate": {**OXIDES["bare"], LIFE: 3.3}}),
-    5: ("bare", {"phosphate": {**OXIDES["bare"], 0: 5.0}}),
-    6: ("bare", {"sulfur_elsewhere": 0.1}),
-    7: ("coated", {"sulfur": {**SULFUR["coated"], 5: 2.0}}),
-    8: ("bare", {"sulfur": {**SULFUR["bare"], 0: 0.9}}),
+TRENDS: dict[str, tuple[str, dict[str, Any]]] = {
+    "T1": ("bare", {"sulfate": {**OXIDES["bare"], 0: 1.1}}),
+    "T2": ("bare", {"phosphate": {**OXIDES["bare"], 0: 1.1}}),
+    "T3": ("coated", {"phosphate": {**OXIDES["coated"], 1: 2.5}}),
+    "T4": ("bare", {"sulfate": {**OXIDES["bare"], LIFE: 3.3}}),
+    "T5": ("bare", {"phosphate": {**OXIDES["bare"], 0: 5.0}}),
+    "T6": ("bare", {"sulfur_elsewhere": 0.1}),
+    "T7": ("coated", {"sulfur": {**SULFUR["coated"], 5: 2.0}}),
+    "T8": ("bare", {"sulfur": {**SULFUR["bare"], 0: 0.9}}),
+    "T13": ("coated", {"isolated": 0.3}),
 }
 
 
-@pytest.mark.parametrize("number", TRENDS)
-def test_a_violated_trend_costs_and_no_other_does(number: int) -> None:
-    cell, changes = TRENDS[number]
+def test_every_trend_is_one_that_validate_judges() -> None:
+    assert set(misfit.TRENDS) == set(TRENDS) < set(criteria.load().trends)
+    assert len(misfit.TRENDS) == len(misfit.trend_ratios(**bare_and_coated()))
+
+
+@pytest.mark.parametrize("name", TRENDS)
+def test_a_violated_trend_costs_and_no_other_does(name: str) -> None:
+    cell, changes = TRENDS[name]
     runs = bare_and_coated(**{cell: changes})
-    ratios = misfit.trend_ratios(**runs)
+    ratios = dict(zip(misfit.TRENDS, misfit.trend_ratios(**runs), strict=True))
     found = misfit.penalties(runs)
-    assert [k for k, ratio in enumerate(ratios, 1) if ratio < 1] == [number]
-    assert found[number - 1] == near(8.0 * (math.log(1.03) - math.log(ratios[number - 1])), rel=1e-12)
+    assert [trend for trend, ratio in ratios.items() if ratio < 1] == [name]
+    row = misfit.TRENDS.index(name)
+    assert found[row] == near(8.0 * (math.log(1.03) - math.log(ratios[name])), rel=1e-12)
     assert np.count_nonzero(found) == 1
 
 
@@ -224,6 +232,8 @@ def test_a_violated_trend_costs_and_no_other_does(number: int) -> None:
         ("bare", {"sulfur": {**SULFUR["bare"], LIFE: 1.0}}, 6, 0.25 / 0.5),
         ("coated", {"sulfur_elsewhere": 0.15}, 6, 0.5),
         ("coated", {"phosphate": {**OXIDES["coated"], 5: 2.8}}, 7, 0.7 * 3 / 2.8),
+        ("coated", {"isolated": 0.4}, 9, 0.25 / 0.4),  # T13
+        ("bare", {"isolated": 0.4}, 9, 250.0),  # T13 is of the coated cell; nothing isolated is no division by zero
     ],
 )
 def test_every_side_of_a_trend_counts(cell: str, changes: dict[str, Any], number: int, expected: float) -> None:
@@ -244,7 +254,7 @@ def test_nothing_formed_is_a_trend_not_held_and_no_division_by_zero() -> None:
     nothing = dict.fromkeys((0, 1, 5, LIFE), 0.0)
     none = {"phosphate": nothing, "sulfate": nothing, "sulfur": nothing, "sulfur_elsewhere": 0.0, "layer": 0.0}
     runs = bare_and_coated(bare=none, coated=none)
-    assert misfit.trend_ratios(**runs) == [0.0] * 8
+    assert misfit.trend_ratios(**runs) == [0.0] * 8 + [250.0]  # nothing is isolated either
     assert np.isfinite(misfit.penalties(runs)).all()
     assert misfit.first_efficiency(seen("bare", capacities=dict.fromkeys(MEASURED["bare"], 0.0))) == 0.0
 
@@ -253,14 +263,14 @@ def test_nothing_formed_is_a_trend_not_held_and_no_division_by_zero() -> None:
 @pytest.mark.parametrize("cells", [("bare", "coated"), ("bare",)], ids=str)
 def test_a_layer_out_of_bounds_costs(layer: float, expected: tuple[float, float], cells: tuple[str, ...]) -> None:
     runs = {name: seen(name) for name in cells} | {"bare": seen("bare", layer=layer)}
-    start = 8 if len(cells) == 2 else 2
+    start = 9 if len(cells) == 2 else 2
     found = misfit.penalties(runs)[start : start + 2]
     assert found == pytest.approx([4 * e for e in expected], abs=1e-12)
 
 
 def test_a_small_gap_of_late_efficiencies_is_penalised() -> None:
     close = misfit.penalties(bare_and_coated(coated={"efficiency": 99.1}))
-    assert close[10] == near(8 * 0.13 / 0.23, rel=1e-9)  # round-off
+    assert close[11] == near(8 * 0.13 / 0.23, rel=1e-9)  # round-off
     assert np.count_nonzero(close) == 1
 
 
@@ -299,6 +309,9 @@ def test_an_observation_reads_the_run(run: dict[str, Any]) -> None:
     elsewhere = float(last.sel(interface="carbon") + last.sel(interface="collector"))
     assert found.sulfur_elsewhere == near(elsewhere / float(last.sum()), rel=1e-12)
     assert found.phosphate[LIFE] != found.sulfate[LIFE]
+    isolated = ds["isolated_fraction"]
+    assert found.isolated == near(float(isolated.sel(cycle=LIFE) - isolated.sel(cycle=0)), rel=1e-12)
+    assert found.isolated > 0
 
 
 def test_a_run_has_the_numbers_asked_for_and_coarse_grids_if_asked(run: dict[str, Any]) -> None:
@@ -362,7 +375,7 @@ def test_priors_are_added_half_a_spread_each(world: World) -> None:
     spread = np.array([f.spread or 1.0 for f in ALL])
     assert search.priors(ALL, centre(ALL) + spread) == pytest.approx([0.5 if f.spread else 0.0 for f in ALL], abs=1e-9)
     (r,) = simulator.residuals(BOTH, [centre(FEW) + 0.1])
-    np.testing.assert_array_equal(r[23:], search.priors(FEW, centre(FEW) + 0.1))
+    np.testing.assert_array_equal(r[24:], search.priors(FEW, centre(FEW) + 0.1))
     (alone,) = simulator.residuals(BARE, [centre(BARE.free) + 0.1])
     np.testing.assert_array_equal(alone[10:], search.priors(BARE.free, centre(BARE.free) + 0.1))
 
@@ -374,7 +387,7 @@ def test_residuals_are_data_then_penalties_of_the_simulated_cells(world: World) 
     first, again = simulator.residuals(BOTH, [centre(FEW), z])
     runs = {cell: world.observe(cell, dict(simulator.task(BOTH, cell, z)[1]), True) for cell in MEASURED}
     np.testing.assert_array_equal(again[:12], misfit.data_residuals(runs))
-    np.testing.assert_array_equal(again[12:23], misfit.penalties(runs))
+    np.testing.assert_array_equal(again[12:24], misfit.penalties(runs))
     np.testing.assert_allclose(first[:12], 0.0, atol=1e-12)
     assert again[:8].all()
     key = ("coated", "discharge_capacity", 50)
@@ -391,6 +404,23 @@ def test_a_failed_simulation_counts_as_far_off(world: World, problem: Problem) -
     (r,) = simulator.residuals(problem, [z])
     assert r.tolist() == [search.FAR] * search.rows(problem) + search.priors(problem.free, z).tolist()
     assert simulator.runs(problem, z) is None
+
+
+@pytest.mark.parametrize("problem", [BOTH, BARE], ids=["both", "bare"])
+def test_a_point_that_cannot_be_simulated_is_worse_than_one_where_nothing_is_right(
+    world: World, problem: Problem
+) -> None:
+    nothing = dict.fromkeys((0, 1, 5, LIFE), 0.0)
+    world.shown = {
+        name: {"efficiency": 0.0, "phosphate": nothing, "sulfate": nothing, "sulfur": nothing, "layer": 0.0}
+        for name in MEASURED
+    }
+    world.outliers = {key: -value for key, value in CAPACITIES.items()}
+    z = centre(problem.free)
+    (ended,) = made_up.simulator().residuals(problem, [z])
+    world.fails = lambda name, changes: True
+    (failed,) = made_up.simulator().residuals(problem, [z])
+    assert failed @ failed > 100 * (ended @ ended)
 
 
 def test_no_simulation_is_run_twice(world: World) -> None:
@@ -425,13 +455,47 @@ def test_finite_differences_are_the_slopes_also_at_the_upper_bound(world: World)
     for z in (centre(FEW), high, low):
         world.asked.clear()
         found = made_up.simulator().jacobian(BOTH, z)
-        assert found.shape == (23 + len(FEW), len(FEW))
+        assert found.shape == (24 + len(FEW), len(FEW))
         expected = [np.r_[made_up.slopes("bare", f), made_up.slopes("coated", f)] / 2.5 for f in FEW]
         np.testing.assert_allclose(found[:8].T, expected, rtol=1e-9, atol=1e-9)
         prior = np.diag([0.5 / f.spread if f.spread else 0.0 for f in FEW])
-        np.testing.assert_allclose(found[23:], prior, rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(found[24:], prior, rtol=1e-9, atol=1e-9)
         for _, changes, _ in world.asked:
             assert all(f.low * (1 - 1e-12) <= changes.get(f.key, f.low) <= f.high * (1 + 1e-12) for f in FEW)
+
+
+def failing_above(f: Free, z: float) -> Any:
+    """Says that a simulation fails where an unknown lies above a point of the search."""
+    return lambda name, changes: f.to_search(changes.get(f.key, f.centre)) > z + 1e-9
+
+
+def test_a_neighbour_that_fails_does_not_spoil_the_jacobian(world: World) -> None:
+    z = centre(FEW)
+    expected = made_up.simulator().jacobian(BOTH, z)
+    world.fails = failing_above(FEW[0], z[0])
+    found = made_up.simulator().jacobian(BOTH, z)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-9)  # an efficiency is a ratio, and bends
+    np.testing.assert_allclose(found[:8], expected[:8], rtol=1e-9, atol=1e-9)
+    world.fails = lambda name, changes: changes[FEW[0].key] != near(FEW[0].centre, rel=1e-9)
+    expected[:, 0] = 0.0
+    np.testing.assert_allclose(made_up.simulator().jacobian(BOTH, z), expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("side", [0, 1], ids=["low", "high"])
+@pytest.mark.parametrize("f", FEW, ids=lambda f: f.key)
+def test_no_neighbour_beyond_a_bound_is_simulated_when_the_other_fails(world: World, f: Free, side: int) -> None:
+    z, k = centre(FEW), FEW.index(f)
+    expected = made_up.simulator().jacobian(BOTH, z)
+    z[k] = f.bounds[side]
+    expected[:, k] = 0.0
+    value = f.from_search(z[k])
+    world.asked.clear()
+    world.fails = lambda name, changes: abs(changes.get(f.key, value) / value - 1) > 1e-9
+    found = made_up.simulator().jacobian(BOTH, z)
+    np.testing.assert_allclose(found[:8], expected[:8], rtol=1e-9, atol=1e-9)
+    assert not found[:, k].any()
+    asked = [changes[f.key] for _, changes, _ in world.asked if f.key in changes]
+    assert f.low * (1 - 1e-12) <= min(asked) <= max(asked) <= f.high * (1 + 1e-12)
 
 
 # The search
@@ -514,6 +578,20 @@ def test_a_start_on_a_bound_is_searched_too() -> None:
     np.testing.assert_allclose(fit.z, low + 0.05, atol=1e-3)
 
 
+def test_a_search_never_ends_where_nothing_can_be_simulated(world: World) -> None:
+    """The start is poor; on the way to the truth begins a region where the solver fails."""
+    start = centre(BARE.free)
+    start[0] -= 6.0
+    world.outliers = {("bare", "discharge_capacity", 50): 60.0, ("bare", "discharge_capacity", LIFE): 60.0}
+    world.fails = failing_above(FEW[0], start[0] + 0.5)
+    simulator = made_up.simulator()
+    (r,) = simulator.residuals(BARE, [start])
+    assert r @ r > 1000
+    fit = search.minimise(BARE, start, simulator, 10, silent)
+    assert simulator.runs(BARE, fit.z) is not None
+    assert fit.cost <= r @ r
+
+
 def test_uncertainty_is_that_of_the_normal_matrix() -> None:
     # J'J = [[2, 1], [1, 2]] has the inverse [[2, -1], [-1, 2]]/3
     jacobian = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
@@ -562,6 +640,12 @@ def test_an_uncertainty_is_never_larger_than_its_value() -> None:
         assert table["uncertainty"] == table["value"]
 
 
+@pytest.mark.parametrize("s", [800.0, math.inf])
+def test_a_number_that_no_datum_sees_is_still_written(s: float) -> None:
+    table = files.fitted(unknowns.EXCHANGE, unknowns.EXCHANGE.to_search(5e-12), s, load_scenario("coated"))
+    assert table["uncertainty"] == table["value"]
+
+
 def test_each_number_goes_to_the_file_and_section_of_its_key() -> None:
     z = centre(ALL)
     texts = {root: tomllib.loads(text) for root, text in files.fitted_texts(ALL, z, 0.01 + 0 * z, "made up").items()}
@@ -592,24 +676,37 @@ def test_a_text_that_is_no_toml_is_not_written(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_what_is_kept_is_found_again_for_the_same_unknowns_only(tmp_path: Path) -> None:
-    path = tmp_path / "new" / "start_0.json"
-    keys = [f.key for f in FEW]
-    assert files.kept(path, keys) is None
-    content = {"cost": 1.5, "values": dict.fromkeys(keys, 1.0)}
+def test_what_is_kept_is_found_again_for_the_same_problem_only(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "start_1.json"
+    assert files.kept(path, str(BOTH)) is None
+    content = {"problem": str(BOTH), "cost": 1.5}
     files.keep(path, content)
-    assert files.kept(path, keys) == content
-    assert files.kept(path, keys[:-1]) is None
-    assert files.kept(path, [*keys, "kinetics.contact.duration"]) is None
-    assert [file.name for file in path.parent.iterdir()] == ["start_0.json"]
+    assert files.kept(path, str(BOTH)) == content
+    wider = FEW[0]._replace(high=2 * FEW[0].high)
+    for other in (
+        Problem(FEW[:-1]),
+        Problem((*FEW, unknowns.DOSE)),
+        Problem((wider, *FEW[1:])),
+        replace(BOTH, fixed=(("kinetics.losses.isolation", True),)),
+        replace(BOTH, cells=("bare",)),
+        BOTH.without(("bare", "discharge_capacity", 50)),
+    ):
+        assert files.kept(path, str(other)) is None
+    assert [file.name for file in path.parent.iterdir()] == ["start_1.json"]
+
+
+def test_a_file_that_names_no_problem_is_not_taken_over(tmp_path: Path) -> None:
+    path = tmp_path / "start_1.json"
+    files.keep(path, {"cost": 1.5, "values": {}})
+    assert files.kept(path, str(BOTH)) is None
 
 
 def test_what_cannot_be_written_leaves_the_old_file(tmp_path: Path) -> None:
-    path = tmp_path / "start_0.json"
-    files.keep(path, {"values": {}})
+    path = tmp_path / "start_1.json"
+    files.keep(path, {"problem": "x"})
     with pytest.raises(ValueError, match="JSON compliant"):
-        files.keep(path, {"values": {}, "cost": math.nan})
-    assert files.kept(path, []) == {"values": {}}
+        files.keep(path, {"problem": "x", "cost": math.nan})
+    assert files.kept(path, "x") == {"problem": "x"}
 
 
 # Searches over all data
@@ -665,13 +762,13 @@ def test_a_resumed_calibration_searches_only_what_is_left(tmp_path: Path, world:
     (tmp_path / "start_2.json").unlink()
     told: list[str] = []
     calibration.main(directory=tmp_path, resume=True, progress=lambda done, total, text: told.append(text))
-    assert {text.split(":")[0] for text in told} == {"start 3", "polish"}
+    assert {text.split(":")[0] for text in told} == {"start 2", "polish"}
     assert (tmp_path / "calibration.json").read_text(encoding="utf-8") == report
 
 
 def test_the_best_of_the_searches_is_polished(tmp_path: Path, world: World) -> None:
     calibration.main(directory=tmp_path)
-    for k in range(calibration.STARTS + 1):
+    for k in range(1, calibration.STARTS + 2):
         path = tmp_path / f"start_{k}.json"
         entry = json.loads(path.read_text(encoding="utf-8"))
         files.keep(path, {**entry, "z": (np.array(entry["z"]) + 0.02 * k).tolist(), "cost": abs(k - 2.0)})
@@ -690,9 +787,31 @@ def test_a_calibration_that_is_not_resumed_starts_again(tmp_path: Path, world: W
 
 
 def test_a_search_for_other_unknowns_is_not_resumed(tmp_path: Path, world: World) -> None:
-    files.keep(tmp_path / "start_0.json", {"z": [0.0], "cost": 0.0, "values": {"cell.utilisation": 0.97}})
+    other = {"problem": str(BOTH), "z": [0.0], "cost": 0.0, "values": {"cell.utilisation": 0.97}}
+    files.keep(tmp_path / "start_1.json", other)
     calibration.main(directory=tmp_path, resume=True)
-    assert json.loads((tmp_path / "start_0.json").read_text())["values"].keys() == {f.key for f in SHIPPED.free}
+    assert json.loads((tmp_path / "start_1.json").read_text())["values"].keys() == {f.key for f in SHIPPED.free}
+
+
+def test_a_search_from_another_start_is_not_resumed(
+    tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The shipped numbers may have been replaced by those that the first calibration found."""
+    calibration.main(directory=tmp_path)
+    moved = point_of(SHIPPED.free, load_scenario("coated")) - 0.1
+    monkeypatch.setattr(calibration, "point_of", lambda free, scenario: moved)
+    told: list[str] = []
+    calibration.main(directory=tmp_path, resume=True, progress=lambda done, total, text: told.append(text))
+    assert {text.split(":")[0] for text in told} == {"start 1", "polish"}
+
+
+def test_a_calibration_without_one_simulation_is_a_solver_failure(tmp_path: Path, world: World) -> None:
+    world.fails = lambda name, changes: True
+    with pytest.raises(SolverFailure, match="no start could be simulated") as error:
+        calibration.main(directory=tmp_path)
+    assert "\n" not in str(error.value)
+    assert not list(tmp_path.glob("*.toml"))
+    assert not (tmp_path / "calibration.json").exists()
 
 
 @pytest.mark.parametrize(("reachable", "code"), [(True, 0), (False, 1)])
@@ -716,7 +835,7 @@ def test_a_check_lets_one_per_cent_of_the_cost_pass(
     world.outliers = {("bare", "discharge_capacity", LIFE): 5.0}
     calibration.main(check=True, directory=tmp_path)
     (r,) = made_up.simulator().residuals(SHIPPED, [point_of(SHIPPED.free, load_scenario("coated"))])
-    for k, path in enumerate(sorted(tmp_path.glob("*.json"))):
+    for k, path in enumerate(sorted(tmp_path.glob("check_*.json"))):
         entry = json.loads(path.read_text(encoding="utf-8"))
         files.keep(path, {**entry, "cost": float(r @ r) * (10.0 if k else ratio)})
     world.asked.clear()
@@ -727,9 +846,17 @@ def test_a_check_lets_one_per_cent_of_the_cost_pass(
 
 def test_a_check_starts_from_draws_of_the_priors_alone(tmp_path: Path, world: World) -> None:
     calibration.main(check=True, directory=tmp_path)
-    assert len(list(tmp_path.glob("*.json"))) == calibration.CHECK_STARTS
+    names = [f"check_{k}.json" for k in range(1, calibration.CHECK_STARTS + 1)]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
     drawn = values_at(SHIPPED.free, prior_draws(SHIPPED.free, 1)[0])
     assert world.asked[1][1] == pytest.approx(drawn, rel=1e-4)  # a start keeps a hair off the bounds
+
+
+def test_a_check_does_not_take_over_the_searches_of_a_calibration(tmp_path: Path, world: World) -> None:
+    calibration.main(directory=tmp_path)
+    told: list[str] = []
+    calibration.main(check=True, directory=tmp_path, resume=True, progress=lambda done, total, text: told.append(text))
+    assert {text.split(":")[0] for text in told} == {f"check {k}" for k in range(1, calibration.CHECK_STARTS + 1)}
 
 
 def test_a_check_names_the_numbers_that_moved_by_more_than_they_may() -> None:

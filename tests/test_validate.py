@@ -40,8 +40,10 @@ PREDICTION = [
 ]
 VARIANTS = [
     {"variant": "film only", "free": 8, "rms": 4.1, "leave_one_out": None, "trends_failed": ["T7"]},
-    {"variant": "all", "free": 6, "rms": 1.2, "leave_one_out": 4.0, "trends_failed": [], "role": "shipped"},
-    {"variant": "fade law", "free": 4, "rms": 3.0, "leave_one_out": 5.0, "role": "empirical"},
+    {"variant": "all", "free": 6, "rms": 1.2, "leave_one_out": 4.0, "leave_one_out_discharges": 4.5}
+    | {"trends_failed": [], "role": "shipped", "values": {"cell.utilisation": 0.97}},
+    {"variant": "fade law", "free": 4, "rms": 3.0, "leave_one_out": None, "leave_one_out_discharges": 5.0}
+    | {"trends_failed": None, "role": "empirical"},
 ]
 SUPPORTED = Study(PREDICTION, {"bare curve rescaled in time": 20.0, "mechanical loss": 30.0}, VARIANTS)
 
@@ -377,6 +379,24 @@ def test_chosen_switches_of_the_shipped_variant_count_as_free(cells: dict[str, x
     assert failing(report_on(cells, study)) == {"free_numbers"}
 
 
+@pytest.mark.parametrize(
+    ("own", "law", "expected"), [(4.5, 5.0, 0.9), (6.0, 5.0, 1.2), (None, 5.0, None), (4.5, None, None)]
+)
+def test_the_empirical_law_is_compared_on_the_discharges_both_predict(
+    own: float | None, law: float | None, expected: float | None, cells: dict[str, xr.Dataset]
+) -> None:
+    study = Study(
+        variants=[
+            {"role": "shipped", "variant": "all", "leave_one_out": 4.0, "leave_one_out_discharges": own},
+            {"role": "empirical", "variant": "law", "leave_one_out": 1.0, "leave_one_out_discharges": law},
+        ]
+    )
+    found = {row["id"]: row for row in report_on(cells, study)["criteria"]}
+    assert found["empirical_law"]["value"] == (None if expected is None else pytest.approx(expected, rel=1e-12))
+    assert found["empirical_law"]["passes_goal"] is (expected == 0.9)
+    assert found["leave_one_out"]["value"] == 4.0
+
+
 def test_the_contact_dose_follows_arrhenius() -> None:
     changes = {"kinetics.contact.duration": "10 h", "kinetics.contact.temperature": "25 degC"}
     cool = load_scenario("bare").replace(changes | {"kinetics.oxygen.activation_energy": "0.5 eV"})
@@ -424,6 +444,14 @@ def test_the_table_is_plain_in_a_pipe_and_names_what_failed(
     assert "all (shipped)" in told
     assert "film_resistance_geometric at cycle 1 [ohm cm2]" in told  # rich reads brackets as markup
     assert "98.0 mAh/g lost from cycle 1 to 200" in told
+    # Of the variants only what a reader compares, and one line each.
+    lines = told[told.index("Variants of the loss channels") :].splitlines()
+    known = next(k for k, line in enumerate(lines) if line.split()[:1] == ["film"])
+    assert lines[known + 1].split() == ["all", "(shipped)", "6", "1.2", "4", "4.5", "none"]
+    assert lines[known + 2].split() == ["fade", "law", "4", "3", "-", "5", "-"]
+    heads = " ".join(lines[1:known]).split()
+    assert heads.count("discharges") == 1
+    assert not {"role", "values"} & set(heads)
 
 
 def test_the_table_says_when_all_is_met(cells: dict[str, xr.Dataset], capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,7 +21,7 @@ import numpy as np
 from interphase_sim.calibration import files, misfit, prediction, unknowns, variants
 from interphase_sim.calibration.search import Fit, Map, Problem, Say, Simulator, about, minimise, uncertainty
 from interphase_sim.calibration.unknowns import parameter, point_of, prior_draws, values_at
-from interphase_sim.errors import InputError
+from interphase_sim.errors import InputError, SolverFailure
 from interphase_sim.scenario import load_scenario
 
 __all__ = ["SHIPPED", "main"]
@@ -75,7 +75,7 @@ def main(
     with _workers() as run:
         coarse = Simulator(run, coarse=True)
         if data == "bare":
-            prediction.predict(coarse, directory, say)
+            prediction.predict(coarse, directory, resume, say)
         elif variants:
             files.keep(directory / "variants.json", _variants(coarse, directory, resume, say))
         elif check:
@@ -98,32 +98,34 @@ def _variants(simulator: Simulator, directory: Path, resume: bool, say: Say) -> 
 def _calibrate(run: Map, coarse: Simulator, directory: Path, resume: bool, say: Say) -> None:
     """Search from the shipped numbers and from draws of the priors, polish the best, write the scenario files."""
     starts = [point_of(SHIPPED.free, load_scenario("coated")), *prior_draws(SHIPPED.free, STARTS)]
-    searched = [_searched(k, start, coarse, directory, resume, say) for k, start in enumerate(starts)]
+    searched = [_searched(f"start_{k}", z, coarse, directory, resume, say) for k, z in enumerate(starts, 1)]
     best = min(searched, key=lambda entry: float(entry["cost"]))
     fine = Simulator(run, coarse=False)
     fit = minimise(SHIPPED, np.array(best["z"]), fine, POLISH, about("polish", say))
+    report = _report(fit, searched, fine)
     files.write_scenarios(SHIPPED.free, fit.z, uncertainty(fit), directory)
-    files.keep(directory / "calibration.json", _report(fit, searched, fine))
+    files.keep(directory / "calibration.json", report)
 
 
 def _report(fit: Fit, searched: list[dict[str, Any]], fine: Simulator) -> dict[str, Any]:
     runs = fine.runs(SHIPPED, fit.z)
-    assert runs is not None, "a point that a search accepted was simulated"
+    if runs is None:
+        raise SolverFailure("calibrate: no start could be simulated")
     errors = {" ".join(map(str, key)): error for key, error in misfit.capacity_errors(runs).items()}
     values = values_at(SHIPPED.free, fit.z)
     return {"cost": fit.cost, "values": values, "starts": searched, "capacity_errors_mAh_g": errors}
 
 
 def _searched(
-    k: int, start: unknowns.Array, simulator: Simulator, directory: Path, resume: bool, say: Say
+    name: str, start: unknowns.Array, simulator: Simulator, directory: Path, resume: bool, say: Say
 ) -> dict[str, Any]:
     """One coarse search, kept on disk as soon as it is done."""
-    path = directory / f"start_{k}.json"
-    known = files.kept(path, [f.key for f in SHIPPED.free]) if resume else None
+    path, problem = directory / f"{name}.json", f"{SHIPPED} from {start}"
+    known = files.kept(path, problem) if resume else None
     if known:
         return known
-    fit = minimise(SHIPPED, start, simulator, SEARCH, about(f"start {k + 1}", say))
-    entry = {"z": fit.z.tolist(), "cost": fit.cost, "values": values_at(SHIPPED.free, fit.z)}
+    fit = minimise(SHIPPED, start, simulator, SEARCH, about(name.replace("_", " "), say))
+    entry = {"problem": problem, "z": fit.z.tolist(), "cost": fit.cost, "values": values_at(SHIPPED.free, fit.z)}
     files.keep(path, entry)
     return entry
 
@@ -131,7 +133,7 @@ def _searched(
 def _check(simulator: Simulator, directory: Path, resume: bool, say: Say) -> int:
     """Search from draws of the priors alone and print how the best compares with the shipped numbers."""
     draws = prior_draws(SHIPPED.free, CHECK_STARTS)
-    searched = [_searched(k, start, simulator, directory, resume, say) for k, start in enumerate(draws)]
+    searched = [_searched(f"check_{k}", z, simulator, directory, resume, say) for k, z in enumerate(draws, 1)]
     best = min(searched, key=lambda entry: float(entry["cost"]))
     here = point_of(SHIPPED.free, load_scenario("coated"))
     (r,) = simulator.residuals(SHIPPED, [here])

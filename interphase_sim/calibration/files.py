@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from interphase_sim.resources import shipped
 from interphase_sim.scenario import Scenario, load_scenario
 
 FILES = {"kinetics": "kinetics.toml", "cell": "cell_walther2021.toml", "coating": "coated.toml"}
+WIDEST = 100.0  # search units; more is no knowledge at all
 SOURCE = "interphase-sim calibrate, capacities and efficiencies of Walther 2021"
 
 
@@ -39,7 +40,7 @@ def fitted(f: Free, z: float, s: float, scenario: Scenario, source: str = SOURCE
     """A fitted value as a scenario file writes it: SI number with unit, kind, source and uncertainty."""
     unit = parameter(scenario, f.key).unit
     value = f.from_search(z)
-    width = max(abs(f.from_search(z + s) - value), abs(value - f.from_search(z - s)))
+    width = abs(f.from_search(z + min(s, WIDEST)) - value)
 
     def number(x: float) -> str | float:
         return f"{x:.4g} {unit}" if unit not in ("", "1") else float(f"{x:.4g}")
@@ -80,9 +81,9 @@ def keep(path: Path, content: Any) -> None:
     part.replace(path)
 
 
-def kept(path: Path, wanted: Iterable[str]) -> dict[str, Any] | None:
-    """What a stopped run has left, if it belongs to the same unknowns."""
+def kept(path: Path, problem: str) -> dict[str, Any] | None:
+    """What a stopped run has left, if it belongs to the same problem."""
     if not path.exists():
         return None
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found if list(found["values"]) == list(wanted) else None
+    return found if found.get("problem") == problem else None

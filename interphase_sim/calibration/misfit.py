@@ -25,6 +25,7 @@ TREND_WEIGHT = 8.0
 TREND_MARGIN = math.log(1.03)
 LATE_EFFICIENCY = {"bare": 99.0, "coated": 99.5}  # %, the paper's 99.5 and "roughly 0.5 lower" [cycles after 38]
 FIRST_EFFICIENCY = {"bare": 86.0, "coated": 90.0}  # %, the paper
+TRENDS = ("T1", "T2", "T3", "T4", "T5", "T6", "T7", "T8", "T13")
 LAYER = (3e-9, 60e-9)  # m, bounds of the bare cell's layer at cycle 200
 LIFE = 200
 CYCLES = (1, 50, LIFE)
@@ -42,7 +43,8 @@ COARSE: dict[str, Any] = {
 @dataclass(frozen=True)
 class Observation:
     """What a run is compared by: capacities by (quantity, cycle) [mAh g-1], mean efficiency of cycles 39-200 [%],
-    phosphate, sulfate and oxidised sulfur by cycle [mol g-1], the share of sulfur not at the NCM, final layer [m]."""
+    phosphate, sulfate and oxidised sulfur by cycle [mol g-1], the share of sulfur not at the NCM, final layer [m],
+    share of the NCM that cycling has isolated [1]."""
 
     capacities: dict[tuple[str, int], float]
     efficiency: float
@@ -51,6 +53,7 @@ class Observation:
     sulfur: dict[int, float]
     sulfur_elsewhere: float
     layer: float
+    isolated: float = 0.0
 
 
 def observe(name: str, changes: Mapping[str, Any], coarse: bool) -> Observation:
@@ -82,6 +85,7 @@ def observe(name: str, changes: Mapping[str, Any], coarse: bool) -> Observation:
         sulfur={n: float(total[min(n, last)]) for n in cycles},
         sulfur_elsewhere=1.0 - _over(float(here["oxidised_sulfur"][last]), float(total[last])),
         layer=float(ds["layer_thickness"].values[last]),
+        isolated=float(ds["isolated_fraction"].values[last] - ds["isolated_fraction"].values[0]),
     )
 
 
@@ -91,7 +95,7 @@ def _over(a: float, b: float) -> float:
 
 
 def trend_ratios(bare: Observation, coated: Observation) -> list[float]:
-    """T1-T8 of the trends table as ratios of value to threshold; each holds at one or more."""
+    """The trends of ``TRENDS`` as ratios of value to threshold; each holds at one or more."""
     pairs = [(bare.phosphate, coated.phosphate), (bare.sulfate, coated.sulfate)]
     sulfur = _over(bare.sulfur[LIFE], coated.sulfur[LIFE])
     return [
@@ -105,6 +109,7 @@ def trend_ratios(bare: Observation, coated: Observation) -> list[float]:
             _over(coated.sulfur[5], coated.sulfur[LIFE]) / 0.7, _over(0.7 * coated.phosphate[LIFE], coated.phosphate[5])
         ),
         _over(bare.sulfur[0], coated.sulfur[0]),
+        0.25 / max(coated.isolated, 1e-3),
     ]
 
 

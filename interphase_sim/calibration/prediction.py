@@ -20,11 +20,13 @@ from interphase_sim.calibration import files, misfit, unknowns
 from interphase_sim.calibration.misfit import CAPACITY_ERROR, measured_capacities
 from interphase_sim.calibration.search import Fit, Problem, Say, Simulator, Task, about, minimise, uncertainty
 from interphase_sim.calibration.unknowns import SEED, Array, centre, limits, prior_draws, values_at
+from interphase_sim.errors import SolverFailure
 
 DRAWS = 64
 LEVELS = (10.0, 50.0, 90.0)  # percentiles: median and an interval of 80 %
 SEARCH = 25
-DESCENTS = 3  # Gauss-Newton steps of every draw
+DESCENTS = 4  # Gauss-Newton steps of every draw
+STRIDE = 2.0  # longest of them after the first, in search units
 HALVINGS = 9  # of the search for the exposed share: to 0.01 e-folds
 FREE = (
     unknowns.EXCHANGE,
@@ -56,10 +58,12 @@ PREDICTED = (
 
 
 class Draw(NamedTuple):
-    """A draw of the posterior: the bare cell's unknowns, and the coverage that its first coated discharge asks for."""
+    """A draw of the posterior: the bare cell's unknowns, the coverage that its first coated discharge asks for, and
+    the discharge delivered with it [mAh g-1]; less than asked where no coverage gives as much."""
 
     z: Array
     coverage: float
+    delivered: float
 
     def changes(self, cycles: int | None = None) -> dict[str, Any]:
         """Numbers of the coated cell; only so many cycles if asked."""
@@ -67,44 +71,60 @@ class Draw(NamedTuple):
         return {**values_at(FREE, self.z), unknowns.COVERAGE.key: self.coverage, **short}
 
 
-def predict(simulator: Simulator, directory: Path, say: Say) -> dict[str, Any]:
+def predict(simulator: Simulator, directory: Path, resume: bool, say: Say) -> dict[str, Any]:
     """Fit the bare cell, draw, predict the coated cell, and hold simpler predictions beside it.
 
     Writes ``kinetics_bare_only.toml`` and ``prediction.json`` into the folder and returns the latter's content.
+    Raises SolverFailure when no draw can be simulated.
     """
-    fits = [
-        minimise(BARE, z, simulator, SEARCH, about("bare cell", say)) for z in [centre(FREE), *prior_draws(FREE, 1)]
-    ]
-    fit = min(fits, key=lambda f: f.cost)
+    fit = _fitted(simulator, directory, resume, say)
     rng = np.random.default_rng(SEED)
     points = posterior(fit, simulator, rng)
     say(f"{len(points)} draws of the posterior")
-    wanted = measured_capacities(("coated",))[FIRST] + CAPACITY_ERROR * rng.standard_normal(len(points))
-    best, *draws = exposed([fit.z, *points], [measured_capacities(("coated",))[FIRST], *wanted], simulator)
+    told = measured_capacities(("coated",))[FIRST]
+    wanted = told + CAPACITY_ERROR * rng.standard_normal(len(points))
+    best, draws = exposed([fit.z], [told], simulator), exposed(points, list(wanted), simulator)
+    if not best or not draws:
+        raise SolverFailure("calibrate: no draw of the posterior could be simulated with a coating")
     say("coverage found for every draw")
     table = {
         "rows": predicted_rows(draws, simulator),
         "rivals": rivals(simulator, say),
-        "fit": {"cost": fit.cost, "values": best.changes(), "uncertainty": _uncertainty(fit)},
+        "fit": {"cost": fit.cost, "values": best[0].changes(), "uncertainty": _uncertainty(fit)},
         "draws": len(draws),
-        "coverage": dict(zip(("low", "median", "high"), _levels([d.coverage for d in draws]), strict=True)),
+        "coverage": _levels([d.coverage for d in draws]),
+        "first_discharge": {"measured": told, **_levels([d.delivered for d in draws])},
     }
-    _write(fit, best, directory)
+    _write(fit, best[0], directory)
     files.keep(directory / "prediction.json", table)
     return table
 
 
+def _fitted(simulator: Simulator, directory: Path, resume: bool, say: Say) -> Fit:
+    """The better of two fits of the bare cell, kept on disk."""
+    path, starts = directory / "bare.json", [centre(FREE), *prior_draws(FREE, 1)]
+    known = files.kept(path, str(BARE)) if resume else None
+    if known:
+        return Fit(*(np.array(known[key]) for key in ("z", "r", "jacobian")))
+    fit = min(
+        (minimise(BARE, z, simulator, SEARCH, about("bare cell", say)) for z in starts), key=lambda found: found.cost
+    )
+    files.keep(
+        path, {"problem": str(BARE), "z": fit.z.tolist(), "r": fit.r.tolist(), "jacobian": fit.jacobian.tolist()}
+    )
+    return fit
+
+
 def posterior(fit: Fit, simulator: Simulator, rng: np.random.Generator) -> list[Array]:
     """Draws by randomised maximum likelihood: data and prior centres are shaken by their errors, and the fit is
-    repeated with the Jacobian of the best point.
+    repeated with the Jacobian of the best point, within the bounds.
 
     Source: D. S. Oliver, N. He, A. C. Reynolds, ECMOR V (1996). Exact for a linear model.
     """
     low, high = limits(FREE)
     noise = rng.standard_normal((DRAWS, fit.r.size)) * _uncertain_rows(fit)
     inverse = np.linalg.pinv(fit.jacobian)
-    start = fit.z - noise @ inverse.T
-    points = best = np.clip(np.clip(start, fit.z - 2, fit.z + 2), low, high)
+    points = best = np.clip(fit.z - noise @ inverse.T, low, high)
     costs = np.full(DRAWS, np.inf)
     for _ in range(DESCENTS):
         shaken = np.array(simulator.residuals(BARE, list(points))) + noise
@@ -112,7 +132,7 @@ def posterior(fit: Fit, simulator: Simulator, rng: np.random.Generator) -> list[
         better = cost < costs
         best = np.where(better[:, None], points, best)
         costs = np.minimum(cost, costs)
-        points = np.clip(points - np.clip(shaken @ inverse.T, -1, 1), low, high)
+        points = np.clip(points - np.clip(shaken @ inverse.T, -STRIDE, STRIDE), low, high)
     return list(best)
 
 
@@ -130,19 +150,28 @@ def _uncertain_rows(fit: Fit) -> Array:
 def exposed(points: list[Array], wanted: list[float], simulator: Simulator) -> list[Draw]:
     """The coverage with which each point's coated cell delivers the wanted first discharge, by bisection.
 
-    A discharge beyond reach takes the nearest bound of the coverage.
+    A discharge beyond reach takes the nearest bound of the coverage; a point that cannot be simulated is dropped.
     """
     low = np.full(len(points), unknowns.COVERAGE.bounds[0])  # ln(1 - theta), most covered
     high = np.full(len(points), unknowns.COVERAGE.bounds[1])
     for _ in range(HALVINGS):
         middle = 0.5 * (low + high)
-        draws = [Draw(z, unknowns.COVERAGE.from_search(m)) for z, m in zip(points, middle, strict=True)]
-        tasks = [_coated(draw, simulator.coarse, 1) for draw in draws]
-        simulator.observe(tasks)
-        found = np.array([_delivered(simulator, task, FIRST) for task in tasks])
+        found = _first_discharges(points, middle, simulator)
         more = found > np.array(wanted)  # delivers more than wanted: can be more exposed
-        low, high = np.where(more, middle, low), np.where(more, high, middle)
-    return [Draw(z, unknowns.COVERAGE.from_search(m)) for z, m in zip(points, 0.5 * (low + high), strict=True)]
+        low, high = np.where(more, middle, low), np.where(found <= np.array(wanted), middle, high)
+        low, high = np.where(np.isnan(found), np.nan, low), np.where(np.isnan(found), np.nan, high)
+    middle = 0.5 * (low + high)
+    found = _first_discharges(points, middle, simulator)
+    ends = zip(points, middle, found, strict=True)
+    return [Draw(z, unknowns.COVERAGE.from_search(m), float(q)) for z, m, q in ends if np.isfinite(q)]
+
+
+def _first_discharges(points: list[Array], gaps: Array, simulator: Simulator) -> Array:
+    """First coated discharges at ln(1 - coverage) [mAh g-1]; not a number where there is no simulation."""
+    draws = [Draw(z, unknowns.COVERAGE.from_search(m), math.nan) for z, m in zip(points, gaps, strict=True)]
+    tasks = [_coated(draw, simulator.coarse, 1) if math.isfinite(draw.coverage) else None for draw in draws]
+    simulator.observe(task for task in tasks if task)
+    return np.array([_delivered(simulator, task, FIRST) if task else math.nan for task in tasks])
 
 
 def _coated(draw: Draw, coarse: bool, cycles: int | None = None) -> Task:
@@ -161,29 +190,32 @@ def predicted_rows(draws: list[Draw], simulator: Simulator) -> list[dict[str, An
     known = measured_capacities(("coated",))
     rows = []
     for key in PREDICTED:
-        low, median, high = _levels([_delivered(simulator, task, key) for task in tasks])
+        predicted = _levels([_delivered(simulator, task, key) for task in tasks])
         row = dict(zip(("cell", "quantity", "cycle"), key, strict=True))
-        rows.append({**row, "measured": known[key], "simulated": median, "low": low, "high": high})
+        rows.append({**row, "measured": known[key], **predicted})
     return rows
 
 
-def _levels(values: list[float]) -> list[float]:
-    return [float(v) for v in np.nanpercentile(values, LEVELS)]
+def _levels(values: list[float]) -> dict[str, float]:
+    """Median and the interval of 80 % of values; not-a-numbers are passed over.
+
+    Raises SolverFailure when there is no number at all.
+    """
+    finite = [value for value in values if math.isfinite(value)]
+    if not finite:
+        raise SolverFailure("calibrate: none of the draws could be simulated to the end")
+    return dict(zip(("low", "simulated", "high"), map(float, np.percentile(finite, LEVELS)), strict=True))
 
 
 # Simpler predictions of the same numbers
 
 
 def rivals(simulator: Simulator, say: Say) -> dict[str, float]:
-    """Rms error of simpler predictions of the same coated capacities [mAh g-1]."""
+    """Rms error of simpler predictions of the same coated capacities [mAh g-1]; one that fails is no rival."""
     known = measured_capacities(("coated",))
-    return {
-        name: float(np.sqrt(np.mean([(found[key] - known[key]) ** 2 for key in PREDICTED])))
-        for name, found in {
-            "bare curve rescaled in time": rescaled(),
-            "mechanical loss alone": mechanical(simulator, say),
-        }.items()
-    }
+    found = {"bare curve rescaled in time": rescaled(), "mechanical loss alone": mechanical(simulator, say)}
+    errors = {name: [(told[key] - known[key]) ** 2 for key in PREDICTED] for name, told in found.items() if told}
+    return {name: float(np.sqrt(np.mean(squares))) for name, squares in errors.items()}
 
 
 def rescaled() -> dict[misfit.Capacity, float]:
@@ -202,7 +234,7 @@ def mechanical(simulator: Simulator, say: Say) -> dict[misfit.Capacity, float]:
     """Contact lost to breathing alone, fitted to the bare cell: the same swing law then ages the coated cell."""
     fit = minimise(MECHANICAL, centre(MECHANICAL.free), simulator, SEARCH, about("mechanical loss alone", say))
     runs = simulator.runs(MECHANICAL, fit.z)
-    return {key: runs["bare"].capacities[key[1:]] if runs else math.inf for key in PREDICTED}
+    return {key: runs["bare"].capacities[key[1:]] for key in PREDICTED} if runs else {}
 
 
 def _uncertainty(fit: Fit) -> dict[str, float]:

@@ -22,7 +22,7 @@ from interphase_sim.errors import SolverFailure
 
 PRIOR_WEIGHT = 0.5
 STEP = 0.04  # of the finite differences, in search units: well above the noise of coarse runs
-FAR = 10.0  # residual of a point that cannot be simulated
+FAR = 1e4  # residual of a point that cannot be simulated: worse than any that can
 EARLY_STOP = 5e-3  # relative fall of the cost that is worth another iteration; the noise of coarse runs
 
 Task = tuple[str, tuple[tuple[str, Any], ...], bool]
@@ -109,16 +109,24 @@ class Simulator:
         return np.concatenate([misfit.data_residuals(runs, problem.left_out), misfit.penalties(runs)])
 
     def jacobian(self, problem: Problem, z: Array) -> Array:
-        """Forward differences of the residuals, backward at an upper bound; rows are residuals."""
-        step = np.where(z + STEP <= limits(problem.free)[1], STEP, -STEP)
+        """Forward differences of the residuals, rows are residuals; backward where a bound or a failed simulation
+        is in the way, zero where no side is left."""
+        low, high = limits(problem.free)
+        step = np.where(z + STEP <= high, STEP, -STEP)
         here, *there = self.residuals(problem, [z, *(z + np.diag(step))])
+        failed = [k for k, moved in enumerate(there) if moved[0] == FAR]
+        step[failed] *= -1
+        inside = [k for k in failed if low[k] <= z[k] + step[k] <= high[k]]
+        tried = dict(zip(inside, self.residuals(problem, list(z + np.diag(step)[inside])), strict=True))
+        for k in failed:
+            there[k] = tried[k] if k in tried and tried[k][0] != FAR else here
         return np.array([(moved - here) / s for moved, s in zip(there, step, strict=True)]).T
 
 
 def rows(problem: Problem) -> int:
     """Number of residuals without priors."""
     cells = len(problem.cells)
-    return 4 * cells + 2 * cells + (11 if cells == 2 else 4)
+    return 4 * cells + 2 * cells + (12 if cells == 2 else 4)
 
 
 def priors(free: Sequence[Free], z: Array) -> Array:

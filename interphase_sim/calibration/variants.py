@@ -17,6 +17,7 @@ from interphase_sim.calibration import files, misfit, unknowns
 from interphase_sim.calibration.misfit import Capacity, measured_capacities
 from interphase_sim.calibration.search import Fit, Problem, Say, Simulator, about, minimise
 from interphase_sim.calibration.unknowns import Array, Free, point_of, prior_draws, values_at
+from interphase_sim.errors import SolverFailure
 from interphase_sim.scenario import load_scenario
 
 BOTH = ("bare", "coated")
@@ -68,13 +69,13 @@ def compare(free: tuple[Free, ...], simulator: Simulator, directory: Path, resum
 
 def _row(variant: Variant, simulator: Simulator, directory: Path, resume: bool, say: Say) -> Row:
     path = directory / f"variant_{variant.name.replace(' ', '_').replace(',', '')}.json"
-    known = files.kept(path, [f.key for f in variant.free]) if resume else None
+    known = files.kept(path, str(variant)) if resume else None
     if known:
         return dict(known["row"])
     fit = best_fit(variant, simulator, about(variant.name, say))
     missed = left_out_errors(variant.problem, fit, simulator, about(variant.name, say))
     row = _judged(variant, fit, missed, simulator)
-    files.keep(path, {"values": values_at(variant.free, fit.z), "row": row})
+    files.keep(path, {"problem": str(variant), "row": row})
     return row
 
 
@@ -102,7 +103,8 @@ def left_out_errors(problem: Problem, fit: Fit, simulator: Simulator, say: Say) 
 
 def _judged(variant: Variant, fit: Fit, missed: Mapping[Capacity, float], simulator: Simulator) -> Row:
     runs = simulator.runs(variant.problem, fit.z)
-    assert runs is not None, "the best of a search was simulated"
+    if runs is None:
+        raise SolverFailure(f"calibrate: no start of {variant.name!r} could be simulated")
     ratios = misfit.trend_ratios(runs["bare"], runs["coated"])
     low, high = misfit.LAYER
     row: Row = {
@@ -111,19 +113,26 @@ def _judged(variant: Variant, fit: Fit, missed: Mapping[Capacity, float], simula
         "free": len(variant.free) + variant.choices,
         "rms": _rms(list(misfit.capacity_errors(runs).values())),
         "leave_one_out": _rms(list(missed.values())),
+        "leave_one_out_discharges": _rms([missed[key] for key in discharges()]),
         "ce_bare": runs["bare"].efficiency,
         "ce_coated": runs["coated"].efficiency,
-        "trends_failed": [f"T{k}" for k, ratio in enumerate(ratios, 1) if ratio < 1],
+        "trends_failed": [name for name, ratio in zip(misfit.TRENDS, ratios, strict=True) if ratio < 1],
         "bounds_hold": bool(low <= runs["bare"].layer <= high),
         "cost": fit.cost,
         "values": values_at(variant.free, fit.z),
-        "left_out_errors": {" ".join(map(str, key)): error for key, error in missed.items()},
+        "left_out_errors": _named(missed),
     }
     return {**row, "role": "shipped"} if variant.shipped else row
 
 
-def _rms(errors: list[float]) -> float:
-    return float(np.sqrt(np.mean(np.square(errors))))
+def _rms(errors: list[float]) -> float | None:
+    """Root mean square; None where one of the errors is not known."""
+    rms = float(np.sqrt(np.mean(np.square(errors))))
+    return rms if np.isfinite(rms) else None
+
+
+def _named(missed: Mapping[Capacity, float]) -> dict[str, float | None]:
+    return {" ".join(map(str, key)): error if np.isfinite(error) else None for key, error in missed.items()}
 
 
 # The rival without physics
@@ -173,10 +182,11 @@ def empirical_row() -> Row:
         "fitted": 4,
         "free": 4,
         "rms": _rms([fade_law(best)[key] - value for key, value in known.items()]),
-        "leave_one_out": _rms(list(missed.values())),
+        "leave_one_out": None,
+        "leave_one_out_discharges": _rms(list(missed.values())),
         "ce_bare": None,
         "ce_coated": None,
         "trends_failed": None,
         "bounds_hold": None,
-        "left_out_errors": {" ".join(map(str, key)): error for key, error in missed.items()},
+        "left_out_errors": _named(missed),
     }

@@ -144,7 +144,9 @@ def _values(cells: q.Cells, rows: Sequence[Row], fitted: int, study: Study) -> d
         # The variants' table counts switches that were chosen too.
         "free_numbers": float(np.fmax(fitted, study.variant("shipped", "free"))),
         "leave_one_out": own,
-        "empirical_law": q.ratio(own, study.variant("empirical", "leave_one_out")),
+        "empirical_law": q.ratio(
+            *(study.variant(role, "leave_one_out_discharges") for role in ("shipped", "empirical"))
+        ),
         "first_cycle_efficiency": float(np.abs(first).max()),
         "ce_mean_coated": mean["coated"],
         "ce_mean_difference": mean["coated"] - mean["bare"],

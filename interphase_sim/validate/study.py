@@ -21,8 +21,8 @@ class Study:
     prediction : rows (cell, quantity, cycle, measured, simulated = median, low, high) of the prediction from
         the bare cell alone
     rivals : rms deviation of simpler predictions of the same rows, by name [mAh/g]
-    variants : rows (variant, free, rms, leave_one_out, ce_bare, ce_coated, trends_failed, bounds_hold); one
-        may have the role "shipped", one the role "empirical"
+    variants : rows (variant, free, rms, leave_one_out, leave_one_out_discharges, ce_bare, ce_coated, trends_failed,
+        bounds_hold); one may have the role "shipped", one the role "empirical"
     """
 
     prediction: Sequence[Mapping[str, Any]] = ()

@@ -18,6 +18,16 @@ _QUANTITIES = {
     "discharge_capacity": "discharge",
     "coulombic_efficiency": "efficiency",
 }
+_SHOWN = (  # columns of the variants, as far as there are any
+    "free",
+    "rms",
+    "leave_one_out",
+    "leave_one_out_discharges",
+    "ce_bare",
+    "ce_coated",
+    "trends_failed",
+    "bounds_hold",
+)
 _MISSED = "*"  # after a mark: the goal is missed
 
 
@@ -120,10 +130,12 @@ def _mark(must: bool | None, goal: bool | None = None) -> Text:
 
 def _variants(variants: Iterable[Row], *, framed: bool) -> Table:
     rows = [*variants]
-    keys = ["variant", *(key for key in rows[0] if key not in ("variant", "role"))]
+    keys = ["variant", *(key for key in _SHOWN if any(key in row for row in rows))]
     table = Table(title="Variants of the loss channels", box=box.SIMPLE_HEAD if framed else None, title_justify="left")
     for key in keys:
-        table.add_column(key.replace("_", " "), justify="left" if key == "variant" else "right")
+        name = key == "variant"
+        # In a pipe every row is one line with its whole name.
+        table.add_column(key.replace("_", " "), justify="left" if name else "right", no_wrap=name and not framed)
     for row in rows:
         shipped = " (shipped)" if row.get("role") == "shipped" else ""
         first, *rest = (Text(_cell(row.get(key))) for key in keys)
