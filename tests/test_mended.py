@@ -158,6 +158,17 @@ def test_a_folder_that_is_a_file_ended_in_a_traceback(tmp_path: Path) -> None:
         simulate(short(cycles=1), directory=tmp_path / "file")
 
 
+# Accuracy
+
+
+def test_the_solver_s_own_steps_decided_how_much_oxygen_was_lost() -> None:
+    """Histories were straight lines between steps up to 2000 s apart, so that a finer solver lost less."""
+    coarse, fine = (simulate(short(cycles=1, numerics__solver_tolerance=tol)) for tol in (1e-5, 1e-7))
+    for name in ("phosphate", "sulfate"):
+        found, wanted = (float(ds.amount.sel(species=name, interface="ncm", cycle=1)) for ds in (coarse, fine))
+        assert found == near(wanted, rel=1e-4), name
+
+
 # Inputs and outputs
 
 

@@ -15,7 +15,7 @@ from interphase_sim.interphase.kernels import Array, Rates
 
 ELECTROLYTE_CONCENTRATION = 6930.0  # mol m-3, formula units of Li6PS5Cl (1/144.3 cm3 mol-1)
 MAX_STEPS = 200_000
-DRIVE_NODES = 33
+DRIVE_NODES = 65
 SLICES = 3  # of a cell, over which the layer's resistance is summed
 
 
