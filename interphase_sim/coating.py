@@ -40,12 +40,14 @@ class Patch:
 @dataclass(frozen=True)
 class Shield:
     """Ionic side of a coating: resistance of the covered part [ohm m2 of covered area], thickness [m],
-    gap radius [m] and the conductivity in the gaps (None: that of the layer in them)."""
+    gap radius [m], the conductivity in the gaps (None: that of the layer in them) and what one of the two shells
+    adds to ``covered`` [ohm m2]."""
 
     covered: float
     thickness: float
     gap_radius: float
     gap_conductivity: float | None
+    shell: float = 0.0
 
 
 def constriction(coverage: float) -> float:
@@ -140,14 +142,37 @@ def shield(coating: Coating, temperature: float) -> Shield:
         if coating.filler_conductivity is None:
             raise InputError("coating.filler_conductivity is missing: nothing is known of the residue's conductivity")
         filler = coating.filler_conductivity.si
-    return Shield(resistance + (thickness - shells) / core, thickness, radius, filler)
+    return Shield(resistance + (thickness - shells) / core, thickness, radius, filler, resistance / 2)
+
+
+def block_resistance(cover: Shield, coverage: float, exposed: float) -> float:
+    """Resistance across coating and filled gaps side by side, per area that is not exposed [ohm m2]."""
+    return (1.0 - exposed) / _covered(cover, 1.0 - coverage, exposed)
+
+
+def exposed_share(coating: Coating) -> float:
+    """Share of the contact where oxide meets electrolyte: gaps that no filler has closed [1].
+
+    Raises InputError for coverage that touching particles cannot reach, and for a coating without a gap: both have
+    no unit cell around an open gap.
+    """
+    coverage, filled = coating.coverage.si, coating.filler_coverage.si
+    if coating.filler == "electrolyte" and coverage > CLOSE_PACKED:
+        raise InputError(
+            f"coating.coverage: touching particles cover at most {CLOSE_PACKED}, not {coverage:g}; "
+            "name the filler between them, or cover less"
+        )
+    if filled >= 1:
+        raise InputError('coating.filler_coverage must lie below 1 with contact = "resolved": no gap is left open')
+    return (1.0 - coverage) * (1.0 - filled)
 
 
 def patches(coating: Coating | None, coverage: float, kinetics: Kinetics, temperature: float) -> tuple[Patch, ...]:
     """The patches of a contact: one when bare or "mixed", exposed and covered in parallel when "separate".
 
     Exposed oxide exchanges through 1/(kappa_0 f) + h/D_gap + (pi r_p/(4 D)) (1 - sqrt(1 - theta))^1.5 + L_rs/D_rs.
-    Filled gaps count as covered for the filled share. Patches side by side need no constriction.
+    Filled gaps count as covered for the filled share. Patches side by side need no constriction. A "resolved"
+    contact knows its gaps: no resistance of theirs is left, kappa_cov is per covered area, v per exposed area.
     """
     oxygen = kinetics.oxygen
     kappa = oxygen.exchange.si
@@ -157,6 +182,8 @@ def patches(coating: Coating | None, coverage: float, kinetics: Kinetics, temper
     filled = coating.filler_coverage.si
     exposed = (1.0 - coverage) * (1.0 - filled)
     hidden = kappa * covered_rate_factor(coating)
+    if coating.contact == "resolved":
+        return (Patch(1.0, exposed, kappa, hidden, 0.0, rs),)
     gap = coating.thickness.si / oxygen.gap_diffusivity.si
     if coating.contact == "separate":
         return (Patch(exposed, 1.0, kappa, 0.0, gap, rs), Patch(1.0 - exposed, 0.0, 0.0, hidden, 0.0, 0.0))

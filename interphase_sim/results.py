@@ -9,7 +9,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -52,6 +52,7 @@ _AMOUNT = ("species", "interface", "cycle")
 _CURVE = ("output_cycle", "curve", "point")
 _PROFILE = ("species", "interface", "output_cycle", "depth_cell")
 _LOSS = ("channel", "output_cycle")
+_RINGS = ("output_cycle", "row", "ring")
 
 VARIABLES: dict[str, Variable] = {
     "charge_capacity": Variable(_CYCLE, "mAh g-1", "specific charge capacity, per g NCM622"),
@@ -79,6 +80,16 @@ VARIABLES: dict[str, Variable] = {
     "capacity_loss": Variable(_LOSS, "mAh g-1", "discharge capacity lost since cycle 1, per g NCM622"),
 }
 
+# Only in the result of a resolved contact; faces between rings and rows are one more than those.
+UNIT_CELL: dict[str, Variable] = {
+    "ring_radius": Variable(("ring_face",), "m", "distance of the faces between rings from the axis of the gap"),
+    "row_height": Variable(("row_face",), "m", "distance of the faces between rows from the NCM surface"),
+    "unit_cell": Variable(
+        ("species", *_RINGS), "mol m-3", "concentration around a gap of the coating, end of the cycle"
+    ),
+    "unit_cell_conductivity": Variable(_RINGS, "S m-1", "ionic conductivity around a gap, end of the cycle"),
+}
+
 _NUMBERED = {
     "cycle": "cycle number, 0 = after the contact dose",
     "output_cycle": "cycle with stored curves, profiles and losses",
@@ -91,10 +102,22 @@ _LABELLED: dict[str, tuple[tuple[str, ...], str]] = {
 }
 
 
-def empty(cycles: int, output_cycles: int, points: int, depth_cells: int) -> dict[str, NDArray[np.float64]]:
-    """Arrays of the right shape for `build`, all not-a-number; each argument is the length of a dimension."""
+def empty(
+    cycles: int, output_cycles: int, points: int, depth_cells: int, rows: int = 0, rings: int = 0
+) -> dict[str, NDArray[np.float64]]:
+    """Arrays of the right shape for `build`, all not-a-number; each argument is the length of a dimension.
+
+    Those of a resolved contact only with rows and rings.
+    """
     sizes = _sizes(cycle=cycles, output_cycle=output_cycles, point=points, depth_cell=depth_cells)
-    return {name: np.full([sizes[d] for d in row.dims], np.nan) for name, row in VARIABLES.items()}
+    sizes |= {"row": rows, "ring": rings, "row_face": rows + 1, "ring_face": rings + 1}
+    table = VARIABLES | (UNIT_CELL if rows else {})
+    return {name: np.full([sizes[d] for d in row.dims], np.nan) for name, row in table.items()}
+
+
+def _table(names: Container[Any]) -> dict[str, Variable]:
+    """The variables that a result must have: those of a resolved contact all or none."""
+    return VARIABLES | (UNIT_CELL if any(name in names for name in UNIT_CELL) else {})
 
 
 def _sizes(**lengths: int) -> dict[str, int]:
@@ -116,7 +139,7 @@ def build(values: Arrays, coords: Mapping[str, Any], attrs: Mapping[str, Any]) -
     if problems:
         raise ValueError("\n".join(problems))
     return xr.Dataset(
-        {name: (row.dims, values[name], row.attrs) for name, row in VARIABLES.items()},
+        {name: (row.dims, values[name], row.attrs) for name, row in _table(values).items()},
         coords=_coordinates(coords),
         attrs={"schema_version": SCHEMA_VERSION} | {n: _attribute(value) for n, value in attrs.items()},
     )
@@ -146,10 +169,11 @@ def _coordinate_problems(coords: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _value_problems(values: Arrays, coords: Mapping[str, Any]) -> Iterator[str]:
-    for name in values.keys() - VARIABLES.keys():
+    table = _table(values)
+    for name in values.keys() - table.keys():
         yield f"{name}: not in the variable table"
     sizes = _sizes(**{name: len(coords[name]) for name in _NUMBERED})
-    for name, row in VARIABLES.items():
+    for name, row in table.items():
         if name not in values:
             yield f"{name}: missing"
             continue
@@ -240,11 +264,12 @@ def _format_problem(ds: xr.Dataset) -> str | None:
 
 
 def _content_problem(ds: xr.Dataset) -> str | None:
-    missing = [n for n in (*VARIABLES, *_NUMBERED, *_LABELLED) if n not in ds.variables]
+    table = _table(ds.variables)
+    missing = [n for n in (*table, *_NUMBERED, *_LABELLED) if n not in ds.variables]
     missing += [n for n in ATTRIBUTES if n not in ds.attrs]
     if missing:
         return f"incomplete result, it lacks {', '.join(missing)}"
-    wrong = [n for n, row in VARIABLES.items() if (ds[n].dims, ds[n].attrs.get("units")) != row[:2]]
+    wrong = [n for n, row in table.items() if (ds[n].dims, ds[n].attrs.get("units")) != row[:2]]
     wrong += [n for n, (labels, _) in _LABELLED.items() if tuple(ds[n].values) != labels]
     return f"not as the result format has it: {', '.join(wrong)}" if wrong else None
 

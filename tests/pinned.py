@@ -76,6 +76,7 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 def scenario(name: str = "bare", changes: Mapping[str, Any] = NOTHING) -> Scenario:
     """The bare or the coated scenario with these numbers, on coarse grids, and with further changes."""
     coarse = {"cell.model": "SPM", "numerics.column_cells": 40, "numerics.particle_cells": 20, "cell.utilisation": 0.97}
+    coarse |= {"numerics.unit_cell_rings": 12, "numerics.unit_cell_rows": 40, "numerics.unit_cell_edge": 0.5e-9}
     fixed = {f"kinetics.{key}": value for key, value in KINETICS.items()}
     if name == "coated":
         fixed |= {f"coating.{key}": value for key, value in COATING.items()}

@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import ringed
 from closeness import near
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from interphase_sim.errors import SolverFailure
 from interphase_sim.interphase import column, kernels
-from interphase_sim.interphase.column import Column, Drive
+from interphase_sim.interphase.column import Column, Drive, Grid
 from interphase_sim.interphase.kernels import Array, Rates
 
 T0 = column.ELECTROLYTE_CONCENTRATION
@@ -55,9 +56,15 @@ def constant(hours: float, oxygen: float = 1.0, sulfide: float = 1.0, thiophosph
 
 def workspace(n: int) -> kernels.Workspace:
     """Own scratch arrays, filled with not-a-number so that nothing unwritten is read."""
-    m = kernels.N_SPECIES
-    shapes = [(4, m, n), (4, 2), (m, n), (2,), (m, n), (2,), (n,), (10,), (10,), (5, n), (4, n), (m, n), (2,)]
-    return kernels.Workspace(*(np.full(shape, np.nan) for shape in shapes))
+    fresh = column.workspace.__wrapped__(n)
+    for part in fresh:
+        part[...] = np.nan if part.dtype == float else -1
+    return fresh
+
+
+def mesh(width: Array) -> kernels.Mesh:
+    """A column of these widths."""
+    return Grid(width, np.cumsum(width) - width / 2).mesh
 
 
 def plain_state(n: int = PLAIN_GRID.size) -> tuple[Array, Array]:
@@ -326,7 +333,7 @@ def test_boundary_fluxes_by_hand() -> None:
     """kappa_0 f = 2, barrier 0.25 + 0.5 0.5 = 0.5: K_gap = 0.5; K_cov = 0.25; g = 1/(1 + 0.75 2/3) = 2/3."""
     p = PLAIN._replace(c_eq=2.0, kappa_0=4.0, kappa_cov=0.5, exposed=0.5, r_gap=0.25, v=0.5, beta=0.0)
     out = np.empty(10)
-    kernels.boundary(p, 0.5, 0.5, 1.5, 1.0, 0.5, out)
+    kernels.boundary(p, p.exposed, p.kappa_cov, 0.5, 0.5, 1.5, 1.0, 0.5, out)
     assert out[0] == near(0.5 * 1.5 * 2 / 3, rel=1e-15)  # by hand
     assert out[1] == near(0.25 * 1.5 * 2 / 3, rel=1e-15)  # by hand
 
@@ -374,11 +381,13 @@ def test_the_eliminated_solve_inverts_the_dense_jacobian(step: float) -> None:
     x = np.concatenate((y.ravel(), u))
     jacobian = differentiate(lambda x: flat_right_side(drives, x), x)
     ws = workspace(n)
-    kernels.right_side(PLAIN, PLAIN_GRID, PLAIN_REACH, *drives, y, u, ws.d, ws.bc, ws.f, ws.fu)
-    u_o = kernels.factorise(PLAIN, PLAIN_GRID, PLAIN_REACH, *drives[1:], a, y, ws.d, ws.bc, ws.aff, ws.tri)
+    kernels.right_side(PLAIN, PLAIN_GRID, PLAIN_REACH, *drives, y, u, ws.d, ws.bc[0], ws.f, ws.fu)
+    u_o = kernels.factorise(PLAIN, PLAIN_GRID, PLAIN_REACH, *drives[1:], a, y, ws.d, ws.bc[0], ws.aff, ws.tri)
     for unit in np.eye(x.size):
         rhs, rhs_u = unit[:-2].reshape(10, n).copy(), unit[-2:].copy()
-        kernels.solve_stage(PLAIN, PLAIN_GRID, PLAIN_REACH, *drives[1:], a, y, ws.bc, ws.aff, ws.tri, u_o, rhs, rhs_u)
+        kernels.solve_stage(
+            PLAIN, PLAIN_GRID, PLAIN_REACH, *drives[1:], a, y, ws.bc[0], ws.aff, ws.tri, u_o, rhs, rhs_u
+        )
         dense = np.linalg.solve(a * np.eye(x.size) - jacobian, unit)
         scale = float(np.abs(dense).max())
         found = np.concatenate((rhs.ravel(), rhs_u))
@@ -392,8 +401,8 @@ def test_the_time_derivative_follows_the_drives() -> None:
     x = np.concatenate((y.ravel(), u)).astype(complex)
     expected = flat_right_side(tuple(drives + 1e-30j * slopes), x).imag / 1e-30
     ws = workspace(y.shape[1])
-    kernels.right_side(PLAIN, PLAIN_GRID, PLAIN_REACH, *drives, y, u, ws.d, ws.bc, ws.f, ws.fu)
-    kernels.time_derivative(PLAIN, PLAIN_GRID, PLAIN_REACH, tuple(slopes), y, ws.bc, ws.ft, ws.ftu)
+    kernels.right_side(PLAIN, PLAIN_GRID, PLAIN_REACH, *drives, y, u, ws.d, ws.bc[0], ws.f, ws.fu)
+    kernels.time_derivative(PLAIN, PLAIN_GRID, PLAIN_REACH, tuple(slopes), y, ws.bc[0], ws.ft, ws.ftu)
     found = np.concatenate((ws.ft.ravel(), ws.ftu))
     np.testing.assert_allclose(found, expected, atol=1e-14)  # complex steps are exact to round-off
 
@@ -408,8 +417,8 @@ def prepared(n: int = PLAIN_GRID.size) -> tuple[Array, Array, kernels.Workspace,
     y, u = plain_state(n)
     ws = workspace(n)
     scope = interpreted()
-    scope.right_side(PLAIN, PLAIN_GRID, PLAIN_REACH, 0.5, 0.4, 0.7, y, u, ws.d, ws.bc, ws.f, ws.fu)
-    u_o = scope.factorise(PLAIN, PLAIN_GRID, PLAIN_REACH, 0.4, 0.7, 2.0, y, ws.d, ws.bc, ws.aff, ws.tri)
+    scope.right_side(PLAIN, PLAIN_GRID, PLAIN_REACH, 0.5, 0.4, 0.7, y, u, ws.d, ws.bc[0], ws.f, ws.fu)
+    u_o = scope.factorise(PLAIN, PLAIN_GRID, PLAIN_REACH, 0.4, 0.7, 2.0, y, ws.d, ws.bc[0], ws.aff, ws.tri)
     return y, u, ws, u_o
 
 
@@ -418,22 +427,64 @@ def arguments(name: str) -> tuple[Any, ...]:
     y, u, ws, u_o = prepared()
     p, dz, w = PLAIN, PLAIN_GRID, PLAIN_REACH
     volumes = np.linspace(0.2, 0.9, 8)
+    if name.startswith(("cell_", "band_")):
+        return ringed_arguments(name)
     table: dict[str, tuple[Any, ...]] = {
         "drive_at": (0.7, DRIVE[0], DRIVE[1]),
-        "boundary": (p, 0.5, 0.3, 0.7, 0.1, 0.2, np.empty(10)),
+        "boundary": (p, p.exposed, p.kappa_cov, 0.5, 0.3, 0.7, 0.1, 0.2, np.empty(10)),
         "diffusivity": (p, y, np.empty(5)),
-        "right_side": (p, dz, w, 0.5, 0.4, 0.7, y, u, ws.d, ws.bc, ws.f, ws.fu),
-        "factorise": (p, dz, w, 0.4, 0.7, 2.0, y, ws.d, ws.bc, ws.aff, ws.tri),
-        "solve_stage": (p, dz, w, 0.4, 0.7, 2.0, y, ws.bc, ws.aff, ws.tri, u_o, ws.f, ws.fu),
-        "time_derivative": (p, dz, w, (0.3, -0.2, 0.9), y, ws.bc, ws.ft, ws.ftu),
+        "right_side": (p, dz, w, 0.5, 0.4, 0.7, y, u, ws.d, ws.bc[0], ws.f, ws.fu),
+        "factorise": (p, dz, w, 0.4, 0.7, 2.0, y, ws.d, ws.bc[0], ws.aff, ws.tri),
+        "solve_stage": (p, dz, w, 0.4, 0.7, 2.0, y, ws.bc[0], ws.aff, ws.tri, u_o, ws.f, ws.fu),
+        "react": (p, w, 0.4, 0.7, y, np.empty((10, 5))),
+        "eliminate": (p, w, 0.4, 0.7, 2.0, y, np.empty((5, 5)), np.empty(5)),
+        "condense": (p, w, 0.4, 0.7, 2.0, y, ws.f),
+        "expand": (p, w, 0.4, 0.7, 2.0, y, ws.aff, ws.f),
+        "react_in_time": (p, w, -0.2, 0.9, y, np.empty((10, 5))),
+        "slope_at": (p, mesh(dz), w, (0.5, 0.4, 0.7), y, u, ws.d, ws.bc, ws.f, ws.fu),
+        "linearise": (p, mesh(dz), w, 0.4, 0.7, 2.0, (0.3, -0.2, 0.9), y, ws),
+        "stage": (p, mesh(dz), w, 0.4, 0.7, 2.0, y, ws, 0),
+        "time_derivative": (p, dz, w, (0.3, -0.2, 0.9), y, ws.bc[0], ws.ft, ws.ftu),
         "blend": (np.empty(50), y.ravel(), y.ravel(), 2.0, y.ravel() ** 2, -1.0, y.ravel(), 0.5),
-        "rosenbrock_step": (p, dz, w, 0.1, 0.05, DRIVE, y, u, ws),
+        "rosenbrock_step": (p, mesh(dz), w, 0.1, 0.05, DRIVE, y, u, ws),
         "error_norm": (1e-3, np.ones(10), 1.0, y, u, y**2, u**2),
-        "advance": (p, dz, w, DRIVE, 1e-4, np.ones(10), 1.0, 0.0, y, u, ws, 1000),
+        "advance": (p, mesh(dz), w, DRIVE, 1e-4, np.ones(10), 1.0, 0.0, y, u, ws, 1000),
         "effective_conductivity": ((0.3, 0.2, 0.5), (0.2, 0.01, 1e-6)),
         "layer_conductivity": (y, p.t0, volumes, (0.2, 0.01, 1e-6), np.empty(5)),
     }
     return table[name]
+
+
+def ringed_arguments(name: str) -> tuple[Any, ...]:
+    """Fresh arguments of a kernel on a small unit cell, with boundary and factors filled in."""
+    grid, ws = ringed.small(), ringed.workspace(ringed.small())
+    (y, u, w), p, m, scope = ringed.state(grid), PLAIN, grid.mesh, interpreted()
+    scope.cell_right_side(p, m, w, 0.5, 0.4, 0.7, y, u, ws.d, ws.bc, ws.f, ws.fu)
+    scope.cell_factorise(p, m, w, 0.4, 0.7, 2.0, y, ws.d, ws.bc, ws)
+    band = np.ones((y.shape[1], 5)) * np.array([9.0, -1.0, -0.5, -0.2, -0.7])
+    table: dict[str, tuple[Any, ...]] = {
+        "cell_right_side": (p, m, w, 0.5, 0.4, 0.7, y, u, ws.d, ws.bc, ws.f, ws.fu),
+        "cell_factorise": (p, m, w, 0.4, 0.7, 2.0, y, ws.d, ws.bc, ws),
+        "cell_solve": (p, m, w, 0.4, 0.7, 2.0, y, ws.d, ws.bc, ws, ws.f, ws.fu),
+        "cell_time_derivative": (p, m, w, (0.3, -0.2, 0.9), y, ws.bc, ws.ft, ws.ftu),
+        "band_factorise": (False, ws.reach, band, 0.9 * band),
+        "band_solve": (ws.reach, ws.upper, ws.lower, y[0]),
+    }
+    return table[name]
+
+
+@pytest.mark.parametrize("beta", [0.0, PLAIN.beta])
+def test_a_step_on_rings_is_the_same_compiled_and_interpreted(beta: float) -> None:
+    """The kernels that choose between column and rings, and the symmetric solve."""
+    grid, p = ringed.small(), PLAIN._replace(beta=beta)
+    found = []
+    for scope in (kernels, interpreted()):
+        ws, (y, u, w) = ringed.workspace(grid), ringed.state(grid)
+        steps = scope.advance(p, grid.mesh, w, DRIVE, 1e-4, np.ones(10), 1.0, 0.0, y, u, ws, 1000)
+        found.append((steps[1:], y, u))
+    assert found[0][0] == found[1][0]
+    for k in (1, 2):
+        np.testing.assert_allclose(found[0][k], found[1][k], rtol=1e-10, atol=1e-12)  # over a dozen steps
 
 
 @pytest.mark.parametrize("name", sorted(COMPILED))
@@ -448,7 +499,7 @@ def test_every_kernel_computes_the_same_compiled_and_interpreted(name: str) -> N
 
 def flattened(given: tuple[Any, ...]) -> list[Any]:
     """The arguments of a kernel with its workspace taken apart."""
-    return [part for x in given for part in (x if isinstance(x, kernels.Workspace) else (x,))]
+    return [part for x in given for part in (x if isinstance(x, kernels.Workspace | kernels.Mesh) else (x,))]
 
 
 # A stale cache
@@ -559,6 +610,18 @@ def test_a_pristine_contact_has_no_layer() -> None:
     fresh, volumes = contact(), np.full(8, 1e-4)
     assert column.layer_thickness(fresh) == 0.0
     assert column.layer_resistance(fresh, volumes, SIGMAS) == 0.0
+
+
+def test_amounts_are_kept_between_other_faces() -> None:
+    """Finer, coarser, and beyond the column's end, where the electrolyte is pristine."""
+    exposed = PHYSICAL._replace(exposed=1.0)
+    after, pristine = column.advance(contact(exposed, 20, 10e-9), half_cycle(), 1e-3), contact(exposed).y[:, 0]
+    faces = np.array([0.0, 0.3e-9, 0.5e-9, 4e-9, 9e-9, 12e-9, 20e-9])
+    found = column.spread(after, faces)
+    total = after.y @ after.grid.width + 10e-9 * pristine
+    np.testing.assert_allclose(found @ np.diff(faces), total, rtol=1e-12)  # the same sum in other parts
+    assert found[:, -1].tolist() == pristine.tolist()
+    np.testing.assert_allclose(column.spread(after, after.grid.faces), after.y, rtol=1e-9, atol=1e-12 * T0)  # as above
 
 
 def front(place: float, width: float) -> Column:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 
 from interphase_sim.interphase import column, kernels
+from interphase_sim.interphase.column import Grid
 from interphase_sim.interphase.kernels import Array, Rates
 
 # all numbers near one, every reaction and barrier at work
@@ -136,10 +137,11 @@ DRIVE = (np.array([START, FINISH]), np.array([0.2, 1.5]), np.array([0.1, 1.9]), 
 
 def fixed_steps(p: Rates, width: Array, w: Array, y: Array, u: Array, steps: int) -> tuple[Array, Array]:
     """March with the kernel's step at constant size."""
-    ws, h = column._workspace(width.size), (FINISH - START) / steps
+    mesh, h = Grid(width, width).mesh, (FINISH - START) / steps
+    ws = column.scratch(mesh)
     y, u = y.copy(), u.copy()
     for k in range(steps):
-        kernels.rosenbrock_step(p, width, w, START + k * h, h, DRIVE, y, u, ws)
+        kernels.rosenbrock_step(p, mesh, w, START + k * h, h, DRIVE, y, u, ws)
         y, u = ws.y.copy(), ws.u.copy()
     return y, u
 
@@ -197,9 +199,10 @@ def test_third_order_in_time_against_an_exact_solution() -> None:
 
 def test_the_error_estimate_is_that_of_an_embedded_second_order_method() -> None:
     width, w, y, u = coupled()
-    ws = column._workspace(width.size)
+    mesh = Grid(width, width).mesh
+    ws = column.scratch(mesh)
     sizes, estimates = [200, 400, 800], []
     for steps in sizes:
-        kernels.rosenbrock_step(PLAIN, width, w, 0.3, 1.0 / steps, DRIVE, y, u, ws)
+        kernels.rosenbrock_step(PLAIN, mesh, w, 0.3, 1.0 / steps, DRIVE, y, u, ws)
         estimates.append(float(np.abs(ws.k[3]).max()))
     assert slopes(sizes, estimates) == pytest.approx(3.0, abs=0.2)  # local error of order 2; next order: 2.86

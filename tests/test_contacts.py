@@ -171,7 +171,7 @@ def test_separate_patches_are_averaged_by_area() -> None:
         assert amount == near(0.1 * each[0][name] + 0.9 * each[1][name], rel=EXACT), name
     layers = [column.layer_thickness(c) for c in old.ncm]
     assert contacts.layer_thickness(old) == near(0.1 * layers[0] + 0.9 * layers[1], rel=EXACT)
-    np.testing.assert_allclose(contacts.profiles(old)["ncm"], 0.1 * old.ncm[0].y + 0.9 * old.ncm[1].y, rtol=EXACT)
+    np.testing.assert_allclose(contacts.profiles(s, old)["ncm"], 0.1 * old.ncm[0].y + 0.9 * old.ncm[1].y, rtol=EXACT)
 
 
 def test_lost_coverage_opens_untouched_electrolyte_to_electrons() -> None:
@@ -211,6 +211,125 @@ def test_coverage_is_lost_by_the_swing() -> None:
     assert contacts.uncover(s, contacts.pristine(s), 10.0).coverage == near(0.9 * 0.99**10, rel=EXACT)
     bare = contacts.pristine(setting())
     assert contacts.uncover(setting(), bare, 10.0) is bare
+
+
+# A resolved contact
+
+RESOLVED = {"coating.contact": "resolved"}
+
+
+def test_a_resolved_contact_lies_around_one_open_gap() -> None:
+    s = setting("coated", RESOLVED)
+    assert s.rings is not None
+    assert s.rings.geometry.gap == near(1.2e-9, rel=EXACT)
+    assert s.rings.geometry.covered == near(0.9, rel=EXACT)
+    assert s.rings.width.sum() == near(0.7e-6, rel=EXACT)  # the column's electrolyte
+    fresh = contacts.pristine(s)
+    assert contacts.layer_thickness(fresh) == 0.0
+    assert set(contacts.amounts(fresh)["ncm"].values()) == {0.0}
+    # untouched, the gap of 15 nm is in parallel with the coating; 0.47 S/m against 1e-7 S/m leave the gap
+    through = 15e-9 / 0.4 / 0.1
+    assert through < contacts.film_resistance(s, fresh) < 1.5 * through
+
+
+def test_filled_gaps_are_coating_to_a_resolved_contact() -> None:
+    filler: dict[str, Any] = {
+        "coating.filler": "residue",
+        "coating.filler_coverage": 0.5,
+        "coating.filler_conductivity": 1e-8,
+    }
+    filler["numerics.unit_cell_rings"] = 20
+    s = setting("coated", RESOLVED | filler)
+    assert s.rings is not None
+    assert s.block is not None
+    assert s.rings.geometry.covered == near(0.95, rel=EXACT)
+    assert s.shield is not None
+    across = 2 * s.block.skin + 15e-9 / s.block.vertical
+    conductance = 0.9 / s.shield.covered + 0.05 * 1e-8 / 15e-9
+    assert across == near(0.95 / conductance, rel=1e-9)  # differences of resistances
+
+
+def test_the_coating_is_its_core_between_its_shells() -> None:
+    s = setting("coated", RESOLVED)
+    assert s.block is not None
+    assert s.shield is not None
+    assert 2 * s.block.skin + 15e-9 / s.block.vertical == near(s.shield.covered, rel=EXACT)
+    assert s.block.skin == near(1e-9 / (1e-7 * coating.arrhenius(0.7 * 1.602176634e-19, 318.15, 298.15)), rel=1e-9)
+
+
+def test_a_resolved_contact_ages_between_the_closures_without_their_assumptions() -> None:
+    resolved, separate, mixed = (
+        aged(setting("coated", {"coating.contact": kind})) for kind in ("resolved", "separate", "mixed")
+    )
+    uptake = [contacts.amounts(c)["ncm"]["oxygen"] for c in (separate, resolved, mixed)]
+    assert 0.97 * uptake[0] < uptake[1] < 1.03 * uptake[2]  # coarse grids
+    assert contacts.amounts(resolved)["carbon"] == contacts.amounts(mixed)["carbon"]
+    s = setting("coated", RESOLVED)
+    film = contacts.film_resistance(s, resolved)
+    assert film > 2 * contacts.film_resistance(s, contacts.pristine(s)) > 0
+    assert contacts.film_resistance(s, resolved) == film
+
+
+def test_fields_and_profile_of_a_resolved_contact_agree() -> None:
+    s = setting("coated", RESOLVED)
+    old = aged(s)
+    assert s.rings is not None
+    found, sigma = contacts.fields(s, old)
+    phosphate = np.nan_to_num(found[kernels.PO4]) @ s.rings.share
+    np.testing.assert_allclose(contacts.profiles(s, old)["ncm"][kernels.PO4], phosphate, rtol=EXACT)
+    assert s.depth.size == phosphate.size
+    assert np.array_equal(np.isnan(sigma), ~s.rings.electrolyte)
+    assert np.nanmin(sigma) >= s.sigmas[2] * (1 - 1e-9)  # a mean of three conductivities
+    total = float(phosphate @ np.diff(s.rings.height))
+    assert contacts.amounts(old)["ncm"]["phosphate"] == near(total, rel=1e-9)  # the same sum in another order
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"coating.coverage_loss": 0.01}, r'coverage_loss must be 0 with contact = "resolved": its gap keeps its size'),
+        ({"coating.coverage": 0.95}, r"coating\.coverage: touching particles cover at most 0\.907, not 0\.95; name"),
+        ({"numerics.unit_cell_rings": 10}, r"unit_cell_rings: 10 leave 3 .* smallest number that does is 12"),
+    ],
+)
+def test_what_a_resolved_contact_cannot_be_is_refused(changes: dict[str, Any], reason: str) -> None:
+    with pytest.raises(InputError, match=reason) as refusal:
+        setting("coated", RESOLVED | changes)
+    assert "\n" not in str(refusal.value)
+
+
+CARBONATE = {
+    "coating.filler": "carbonate",
+    "coating.filler_conductivity": 1e-8,
+    "coating.filler_activation_energy": 1e-19,
+}
+
+
+@pytest.mark.parametrize("change", [{"coating.coverage": 0.907}, CARBONATE])
+def test_the_shipped_coverage_is_refused_with_advice_that_helps(change: dict[str, Any]) -> None:
+    """On the shipped grid; 0.941 is more than touching particles can cover."""
+    shipped = load_scenario("coated").replace(RESOLVED)
+    with pytest.raises(InputError, match=r"0\.907 or less, or coating\.filler to .* carbonate or residue"):
+        contacts.setting(shipped, AREAS, 0.47)
+    assert contacts.setting(shipped.replace(change), AREAS, 0.47).rings is not None
+
+
+def test_covered_oxide_of_a_resolved_contact_exchanges_as_the_scenario_says() -> None:
+    """Per covered area, while a mixed contact counts it per whole area."""
+    for given, factor in ((0.025, 0.025), (0.2, 0.2)):
+        s = setting("coated", RESOLVED | {"coating.covered_rate": given})
+        rates = contacts.pristine(s).ncm[0].rates
+        assert rates.kappa_cov == near(factor * rates.kappa_0, rel=EXACT)
+        mixed = contacts.pristine(setting("coated", {"coating.covered_rate": given})).ncm[0].rates
+        assert mixed.kappa_cov == near(0.9 * rates.kappa_cov, rel=EXACT)
+
+
+def test_a_resolved_contact_without_coverage_is_bare() -> None:
+    s = setting("coated", RESOLVED | {"coating.coverage": 0.0, "coating.gap_radius": None})
+    bare = setting()
+    assert s.rings is None
+    assert contacts.amounts(aged(s)) == contacts.amounts(aged(bare))
+    assert contacts.film_resistance(s, aged(s)) == contacts.film_resistance(bare, aged(bare))
 
 
 # Resistance

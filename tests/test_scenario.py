@@ -259,7 +259,7 @@ BAD_LINES = [
         '"carbonat"',
         "'carbonat' is none of electrolyte, carbonate, residue, did you mean 'carbonate'?",
     ),
-    ("contact", '"mixt"', "'mixt' is none of mixed, separate, did you mean 'mixed'?"),
+    ("contact", '"mixt"', "'mixt' is none of mixed, separate, resolved, did you mean 'mixed'?"),
     ("cycles", "0", "'0' must be at least 1"),
     ("cycles", '"200"', "'200' must be a whole number"),
     ("cycles", "20.5", "'20.5' must be a whole number"),

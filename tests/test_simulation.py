@@ -49,6 +49,11 @@ def coated() -> xr.Dataset:
     return simulate(short("coated"))
 
 
+@cache
+def resolved() -> xr.Dataset:
+    return simulate(short("coated", 3, coating__contact="resolved"))
+
+
 def discharge(ds: xr.Dataset) -> NDArray[np.float64]:
     return np.asarray(ds.discharge_capacity.values[1:])
 
@@ -68,6 +73,7 @@ VARIANTS: dict[str, Callable[[], xr.Dataset]] = {
     "bare": bare,
     "coated": coated,
     "separate": lambda: simulate(short("coated", 3, coating__contact="separate")),
+    "resolved": resolved,
     "coverage lost": lambda: simulate(short("coated", 3, coating__coverage_loss=0.02)),
     "isolation": lambda: simulate(short(cycles=4, losses__isolation=True, losses__percolation_threshold=0.5)),
     "shift": lambda: simulate(short(cycles=3, losses__lithiation_law="shift")),
@@ -136,9 +142,11 @@ def test_efficiency_voltages_and_curves_belong_together() -> None:
             assert voltage[-1] == pytest.approx({"charge": 2.85, "discharge": 1.35}[name], abs=1e-4)  # the event
 
 
-def test_amounts_are_the_profiles_over_depth() -> None:
-    ds, bench = bare(), loop.prepare(short())
-    width = bench.setting.grid.width
+@pytest.mark.parametrize("variant", ["bare", "resolved"])
+def test_amounts_are_the_profiles_over_depth(variant: str) -> None:
+    """Around a gap every interface has the rows over the oxide, though carbon and collector are columns."""
+    ds, bench = VARIANTS[variant](), loop.prepare(short())
+    width = np.diff(ds.row_height.values) if "row_height" in ds else bench.setting.grid.width
     for interface in ds.interface.values:
         area = bench.setting.areas[interface] * 1e-3
         for name in ds.species.values:
@@ -333,6 +341,7 @@ def test_a_killed_run_goes_on_to_the_same_bits(tmp_path: Path, name: str) -> Non
     "changes",
     [
         {"name": "coated", "coating__contact": "separate"},
+        {"name": "coated", "coating__contact": "resolved"},
         {"name": "coated", "coating__coverage_loss": 0.02},
         {"losses__isolation": True, "losses__percolation_threshold": 0.5},
     ],

@@ -5,18 +5,21 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from interphase_sim.errors import SolverFailure
 from interphase_sim.interphase import kernels
-from interphase_sim.interphase.kernels import Array, Rates
+from interphase_sim.interphase.kernels import Array, Mesh, Rates
 
 ELECTROLYTE_CONCENTRATION = 6930.0  # mol m-3, formula units of Li6PS5Cl (1/144.3 cm3 mol-1)
 MAX_STEPS = 200_000
 DRIVE_NODES = 65
 SLICES = 3  # of a cell, over which the layer's resistance is summed
+
+Indices = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,15 +34,47 @@ class Grid:
         n = max(int(np.sum(self.centre < depth)), 2)
         return Grid(self.width[:n], self.centre[:n])
 
+    @property
+    def faces(self) -> Array:
+        """Distance of the faces from the oxide [m]."""
+        return np.concatenate(([0.0], np.cumsum(self.width)))
+
+    @functools.cached_property
+    def mesh(self) -> Mesh:
+        """What the kernels need of the grid; a column has no rows and no rings."""
+        nothing, none = np.empty(0), np.empty(0, dtype=np.int64)
+        return Mesh(self.width, nothing, nothing, none, none, nothing, nothing, nothing, nothing)
+
+    @functools.cached_property
+    def slices(self) -> Slices:
+        """Every cell cut into equal slices across z."""
+        centre, before, way = slice_up(self.centre, self.width)
+        return Slices(np.repeat(self.width / SLICES, SLICES), centre, before, before + 1, way)
+
+
+class Slices(NamedTuple):
+    """Slices of cells: width and centre [m], the cells around each and how far it is from the one to the other [1]."""
+
+    width: Array
+    centre: Array
+    before: Indices
+    after: Indices
+    way: Array
+
 
 def graded_grid(cells: int, first: float, depth: float) -> Grid:
-    """Cells that widen by a constant ratio from ``first`` so that they fill ``depth`` [m].
+    """Cells between graded faces, see ``graded_faces``."""
+    return _grid(graded_faces(cells, first, depth))
+
+
+def graded_faces(cells: int, first: float, depth: float) -> Array:
+    """Faces of cells that widen by a constant ratio from ``first`` so that they fill ``depth`` [m].
 
     The faces follow z(s) = first/(ratio - 1) (ratio**s - 1): a smooth map, so halving the steps in s keeps
     second order. If equal cells are already narrower than ``first``, the grid is uniform.
     """
-    if cells * first >= depth:
-        return _grid(np.linspace(0.0, depth, cells + 1))
+    if cells == 1 or cells * first >= depth:
+        return np.linspace(0.0, depth, cells + 1)
     lo, hi = 1.0 + 1e-9, 2.0
     while first * (hi**cells - 1) / (hi - 1) < depth:
         hi += 1.0
@@ -47,11 +82,20 @@ def graded_grid(cells: int, first: float, depth: float) -> Grid:
         mid = 0.5 * (lo + hi)
         lo, hi = (mid, hi) if first * (mid**cells - 1) / (mid - 1) < depth else (lo, mid)
     faces = (lo ** np.arange(cells + 1) - 1) / (lo**cells - 1)
-    return _grid(np.asarray(depth * faces, dtype=np.float64))
+    return np.asarray(depth * faces, dtype=np.float64)
 
 
 def _grid(faces: Array) -> Grid:
     return Grid(np.diff(faces), 0.5 * (faces[1:] + faces[:-1]))
+
+
+def slice_up(centre: Array, width: Array) -> tuple[Array, Indices, Array]:
+    """Centres of the slices of cells; for each the cell centre before it and how far it is to the next [1]."""
+    parts = (np.arange(SLICES) + 0.5) / SLICES - 0.5
+    where = (centre[:, None] + width[:, None] * parts).ravel()
+    before = np.clip(np.searchsorted(centre, where) - 1, 0, centre.size - 2)
+    way = (where - centre[before]) / (centre[before + 1] - centre[before])
+    return where, before, np.clip(way, 0.0, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,24 +150,36 @@ def new_column(grid: Grid, rates: Rates, reach: float, exposed: float) -> Column
 
 
 @functools.cache
-def _workspace(n: int) -> kernels.Workspace:
-    m = kernels.N_SPECIES
+def workspace(n: int, inlets: int = 1, band: int = 0) -> kernels.Workspace:
+    """Scratch arrays for n cells, in the order of the kernels; a band only where there are rings."""
+    species, uptakes, factors = (kernels.N_SPECIES, n), 2 * inlets, (n if band else 0, band + 1)
     e = np.empty
     return kernels.Workspace(
-        e((4, m, n)),
-        e((4, 2)),
-        e((m, n)),
-        e(2),
-        e((m, n)),
-        e(2),
-        e(n),
-        e(10),
-        e(10),
-        e((5, n)),
-        e((4, n)),
-        e((m, n)),
-        e(2),
+        k=e((4, *species)),
+        ku=e((4, uptakes)),
+        f=e(species),
+        fu=e(uptakes),
+        ft=e(species),
+        ftu=e(uptakes),
+        d=e(n),
+        d_stage=e(n),
+        bc=e((inlets, 10)),
+        bc_stage=e((inlets, 10)),
+        aff=e((5, n)),
+        tri=e((4, n)),
+        u_o=e(inlets),
+        upper=e(factors),
+        lower=e(factors),
+        reach=e(n, dtype=np.int64),
+        y=e(species),
+        u=e(uptakes),
     )
+
+
+def scratch(mesh: Mesh) -> kernels.Workspace:
+    """Scratch arrays that fit a mesh."""
+    rings = mesh.share.size
+    return workspace(mesh.volume.size, max(rings, 1), rings)
 
 
 def advance(column: Column, drive: Drive, tolerance: float) -> Column:
@@ -139,8 +195,8 @@ def advance(column: Column, drive: Drive, tolerance: float) -> Column:
     scale[kernels.OX] = p.c_eq
     scale_u = 1e-9 * p.t0
     h, accepted, _ = kernels.advance(
-        p, column.grid.width, column.reach, drive.arrays(), tolerance, scale, scale_u, column.step, y, u,
-        _workspace(column.grid.width.size), MAX_STEPS,
+        p, column.grid.mesh, column.reach, drive.arrays(), tolerance, scale, scale_u, column.step, y, u,
+        scratch(column.grid.mesh), MAX_STEPS,
     )  # fmt: skip
     if accepted < 0:
         raise SolverFailure(f"the interphase column stalled at a step of {h:.1e} s; loosen numerics.column_tolerance")
@@ -170,19 +226,21 @@ def amounts(column: Column) -> dict[str, float]:
     }
 
 
+def spread(column: Column, faces: Array) -> Array:
+    """The same amounts between other faces [m], as concentrations (10, n).
+
+    Beyond the end of the column all electrolyte is pristine, and exposed.
+    """
+    fresh = np.zeros((kernels.N_SPECIES, 1))
+    fresh[[kernels.PS4, kernels.S2, kernels.PS4_EXPOSED, kernels.S2_EXPOSED]] = column.rates.t0
+    below = np.cumsum((column.y - fresh) * column.grid.width, axis=1)
+    upto = [np.interp(faces, column.grid.faces, np.concatenate(([0.0], total))) for total in below]
+    return np.asarray(fresh + np.diff(upto, axis=1) / np.diff(faces))
+
+
 def layer_thickness(column: Column) -> float:
     """L = integral of (1 - c_T/c_T(0)) dz [m]."""
     return float(np.dot(1.0 - column.y[kernels.PS4] / column.rates.t0, column.grid.width))
-
-
-@functools.lru_cache(maxsize=8)
-def _slices(grid: Grid) -> tuple[Grid, npt.NDArray[np.intp], Array]:
-    """Every cell cut into equal slices; for each the cell centre before it and how far it is to the next [1]."""
-    cut = (np.arange(SLICES) + 0.5) / SLICES - 0.5
-    centre = (grid.centre[:, None] + grid.width[:, None] * cut).ravel()
-    before = np.clip(np.searchsorted(grid.centre, centre) - 1, 0, grid.centre.size - 2)
-    way = (centre - grid.centre[before]) / (grid.centre[before + 1] - grid.centre[before])
-    return Grid(np.repeat(grid.width / SLICES, SLICES), centre), before, np.clip(way, 0.0, 1.0)
 
 
 def conductivity_profile(
@@ -193,13 +251,18 @@ def conductivity_profile(
     Concentrations run linearly from cell centre to cell centre: conductivity falls by decades where insulators
     percolate, and cell by cell the resistance would climb in steps while that place moves.
     """
-    slices, before, way = _slices(column.grid)
-    n = max(int(np.searchsorted(slices.centre, depth)), 1)
+    width, centre, before, after, way = column.grid.slices
+    n = max(int(np.searchsorted(centre, depth)), 1)
     near = column.y[:, before[:n]]
-    y = near + way[:n] * (column.y[:, before[:n] + 1] - near)
-    out = np.empty(n)
-    kernels.layer_conductivity(y, column.rates.t0, volumes, sigmas, out)
-    return slices.width[:n], out
+    y = near + way[:n] * (column.y[:, after[:n]] - near)
+    return width[:n], conductivity(y, column.rates, volumes, sigmas)
+
+
+def conductivity(y: Array, rates: Rates, volumes: Array, sigmas: tuple[float, float, float]) -> Array:
+    """Ionic conductivity where the concentrations are y (10, n), by effective medium [S m-1]."""
+    out = np.empty(y.shape[1])
+    kernels.layer_conductivity(y, rates.t0, volumes, sigmas, out)
+    return out
 
 
 def layer_resistance(column: Column, volumes: Array, sigmas: tuple[float, float, float]) -> float:

@@ -11,19 +11,24 @@ import numpy as np
 from interphase_sim import coating, materials
 from interphase_sim.coating import Patch, Shield
 from interphase_sim.errors import InputError
-from interphase_sim.interphase import column, kernels
+from interphase_sim.interphase import column, kernels, unitcell
 from interphase_sim.interphase.column import Column, Drive, Grid
 from interphase_sim.interphase.kernels import Array, Rates
+from interphase_sim.interphase.unitcell import Block, Rings
 from interphase_sim.scenario import Coating, Kinetics, Scenario
 
 FULL_ACTIVITY = 4.2  # V vs Li/Li+, where the oxygen activity is one by definition
 LITHIUM_EXTRACTED_AT_FULL_ACTIVITY = 0.654  # of Li1MO2 at 4.2 V, from the NCM622 potential
+FIXED = {"separate": "its patches keep their areas", "resolved": "its gap keeps its size"}
 PHASES = ("Li6PS5Cl", "Li3PS4", "Li2S", "LiCl", "Li3PO4", "Li2SO4", "S", "P2S5/2")
 
 
 @dataclass(frozen=True, eq=False)
 class Setting:
-    """What does not change during a run: kinetics, temperature [K], areas [m2 kg-1 of NCM622], grid, phases."""
+    """What does not change during a run: kinetics, temperature [K], areas [m2 kg-1 of NCM622], grid, phases.
+
+    A resolved contact has rings for the NCM, with a tolerance of their own, and the block its coating is.
+    """
 
     kinetics: Kinetics
     coat: Coating | None
@@ -34,11 +39,30 @@ class Setting:
     tolerance: float
     volumes: Array
     sigmas: tuple[float, float, float]
+    rings: Rings | None
+    rings_tolerance: float
+    block: Block | None
+
+    @property
+    def ncm_grid(self) -> Grid:
+        """The grid of the NCM's contact."""
+        return self.rings or self.grid
+
+    @property
+    def ncm_tolerance(self) -> float:
+        """The tolerance of its steps in time."""
+        return self.rings_tolerance if self.rings else self.tolerance
+
+    @property
+    def depth(self) -> Array:
+        """Distance of the profile's cells from the oxide [m]."""
+        return self.rings.middle if self.rings else self.grid.centre
 
 
 @dataclass(frozen=True, eq=False)
 class Contacts:
-    """State of the contacts: patches of the NCM and their columns, the electronic contact, coverage.
+    """State of the contacts: patches of the NCM and their columns (one on rings when resolved), the electronic
+    contact, coverage.
 
     Carbon and collector see the same potential and hold no oxygen, so one column per area serves both.
     """
@@ -54,21 +78,52 @@ def setting(scenario: Scenario, areas: dict[str, float], electrolyte_conductivit
 
     Raises InputError naming a coating property that is missing and decides the answer.
     """
-    if scenario.coating and scenario.coating.contact == "separate" and scenario.coating.coverage_loss.si > 0:
-        raise InputError('coating.coverage_loss must be 0 with contact = "separate": its patches keep their areas')
+    coat = scenario.coating
+    if coat and coat.coverage_loss.si > 0 and coat.contact in FIXED:
+        raise InputError(f'coating.coverage_loss must be 0 with contact = "{coat.contact}": {FIXED[coat.contact]}')
     numerics, layer, temperature = scenario.numerics, scenario.kinetics.layer, scenario.cell.temperature.si
+    cover = coating.shield(coat, temperature) if coat else None
     volumes = [materials.lookup("products", name, "molar_volume").value for name in PHASES]
     return Setting(
         kinetics=scenario.kinetics,
-        coat=scenario.coating,
-        shield=coating.shield(scenario.coating, temperature) if scenario.coating else None,
+        coat=coat,
+        shield=cover,
         temperature=temperature,
         areas=areas,
         grid=column.graded_grid(numerics.column_cells, numerics.first_cell.si, layer.electrolyte_available.si),
         tolerance=numerics.column_tolerance,
         volumes=np.array(volumes, dtype=float),
         sigmas=(electrolyte_conductivity, layer.thiophosphate_conductivity.si, layer.insulating_conductivity.si),
+        rings=_rings(scenario),
+        rings_tolerance=numerics.unit_cell_tolerance,
+        block=_block(coat, cover) if coat and cover and coat.contact == "resolved" else None,
     )
+
+
+def _rings(scenario: Scenario) -> Rings | None:
+    """The unit cell of a resolved contact; filled gaps are part of its coating."""
+    coat, numerics = scenario.coating, scenario.numerics
+    if coat is None or coat.contact != "resolved" or coat.coverage.si <= 0 or coat.gap_radius is None:
+        return None
+    radius = coat.gap_radius.si
+    disc = radius / math.sqrt(coating.exposed_share(coat))
+    available = scenario.kinetics.layer.electrolyte_available.si
+    geometry = unitcell.Geometry(radius, disc, coat.thickness.si, available)
+    return unitcell.rings(geometry, numerics.unit_cell_rings, numerics.unit_cell_rows, numerics.unit_cell_edge.si)
+
+
+def _block(coat: Coating, cover: Shield) -> Block:
+    """The coating as one body of its whole thickness between skins: shells, and a core that makes the sum right.
+
+    Filled gaps change both by the same factor, so that the conductance of the area under them is that of coating
+    and filler side by side.
+    """
+    factor = 1.0
+    if coat.filler_coverage.si > 0:
+        exposed = coating.exposed_share(coat)
+        factor = coating.block_resistance(cover, coat.coverage.si, exposed) / cover.covered
+    core = (cover.covered - 2 * cover.shell) * factor
+    return Block(cover.thickness / core, cover.thickness / core, cover.shell * factor)
 
 
 def _rates(kinetics: Kinetics, patch: Patch | None, temperature: float) -> Rates:
@@ -104,7 +159,11 @@ def pristine(s: Setting) -> Contacts:
         exposed = patch.exposed if patch else 1.0
         return column.new_column(grid, _rates(s.kinetics, patch, s.temperature), reach, exposed)
 
-    return Contacts(parts, tuple(fresh(p, s.grid) for p in parts), fresh(None, s.grid.within(reach)), coverage)
+    electronic = fresh(None, s.grid.within(reach))
+    if s.rings:
+        resolved = unitcell.new_cell(s.rings, _rates(s.kinetics, parts[0], s.temperature), reach)
+        return Contacts(parts, (resolved,), electronic, coverage)
+    return Contacts(parts, tuple(fresh(p, s.grid) for p in parts), electronic, coverage)
 
 
 def contact_dose(s: Setting, contacts: Contacts) -> Contacts:
@@ -121,7 +180,7 @@ def contact_dose(s: Setting, contacts: Contacts) -> Contacts:
     dosed = []
     for patch, col in zip(contacts.patches, contacts.ncm, strict=True):
         warm = replace(col, rates=_rates(s.kinetics, patch, temperature))
-        done = column.advance(warm, drive, s.tolerance)
+        done = column.advance(warm, drive, s.ncm_tolerance)
         dosed.append(replace(done, rates=col.rates, step=0.0))
     return replace(contacts, ncm=tuple(dosed))
 
@@ -163,7 +222,7 @@ def advance(s: Setting, contacts: Contacts, driven: Drive) -> Contacts:
     dry = Drive(driven.time, np.zeros_like(driven.time), driven.sulfide, driven.thiophosphate)
     return replace(
         contacts,
-        ncm=tuple(column.advance(c, driven, s.tolerance) for c in contacts.ncm),
+        ncm=tuple(column.advance(c, driven, s.ncm_tolerance) for c in contacts.ncm),
         electronic=column.advance(contacts.electronic, dry, s.tolerance),
     )
 
@@ -196,6 +255,9 @@ def film_resistance(s: Setting, contacts: Contacts) -> float:
 
     Remembered for the last contacts asked about: a step, its correction and its record ask again.
     """
+    if s.rings and s.block:
+        _, sigma = column.conductivity_profile(contacts.ncm[0], s.volumes, s.sigmas)
+        return unitcell.ionic_resistance(s.rings.cut, sigma, s.block, s.sigmas[0])
     gap = s.shield.gap_radius if s.shield else 0.0
     layers = [column.layer_resistance(c, s.volumes, s.sigmas) for c in contacts.ncm]
     near = [column.near_conductivity(c, s.volumes, s.sigmas, max(gap, c.grid.width[0])) for c in contacts.ncm]
@@ -215,13 +277,22 @@ def amounts(contacts: Contacts) -> dict[str, dict[str, float]]:
     return {"ncm": mean, "carbon": electronic, "collector": electronic}
 
 
-def profiles(contacts: Contacts) -> dict[str, Array]:
-    """Concentrations by interface (10, n) [mol m-3] on the grid of the NCM, whose patches are averaged by area.
-
-    The grid of carbon and collector is the beginning of that grid; beyond it their electrolyte is pristine.
-    """
-    ncm = np.asarray(sum(p.area * c.y for p, c in zip(contacts.patches, contacts.ncm, strict=True)))
-    electronic, reacted = np.zeros_like(ncm), contacts.electronic.y
-    electronic[[kernels.PS4, kernels.S2, kernels.PS4_EXPOSED, kernels.S2_EXPOSED]] = contacts.electronic.rates.t0
-    electronic[:, : reacted.shape[1]] = reacted
+def profiles(s: Setting, contacts: Contacts) -> dict[str, Array]:
+    """Concentrations by interface (10, n) [mol m-3] over ``s.depth``, averaged over the contact area."""
+    if s.rings:
+        ncm = unitcell.depth_profile(contacts.ncm[0], s.rings)
+    else:
+        ncm = np.asarray(sum(p.area * c.y for p, c in zip(contacts.patches, contacts.ncm, strict=True)))
+    electronic = column.spread(contacts.electronic, s.ncm_grid.faces)
     return {"ncm": ncm, "carbon": electronic, "collector": electronic}
+
+
+def fields(s: Setting, contacts: Contacts) -> tuple[Array, Array]:
+    """Concentrations (10, rows, rings) [mol m-3] and ionic conductivity (rows, rings) [S m-1] of a resolved contact.
+
+    Not a number where the coating is.
+    """
+    assert s.rings is not None
+    cell = contacts.ncm[0]
+    sigma = column.conductivity(cell.y, cell.rates, s.volumes, s.sigmas)
+    return np.array([s.rings.full(y) for y in cell.y]), s.rings.full(sigma)

@@ -39,6 +39,7 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.int64]
 
 OX, PS4, S2, S0, PO4, SO4, PS25, OXIDISED, S2_EXPOSED, PS4_EXPOSED = range(10)
 N_SPECIES = 10
@@ -81,7 +82,9 @@ def drive_at(t: float, tk: Array, values: Array) -> tuple[float, float]:
 
 
 @jit
-def boundary(p: Rates, f: float, o1: float, d1: float, half: float, u_gap: float, out: Array) -> None:
+def boundary(
+    p: Rates, exposed: float, kappa_cov: float, f: float, o1: float, d1: float, half: float, u_gap: float, out: Array
+) -> None:
     """Oxygen fluxes through gaps and coating and their derivatives.
 
     out = [N_gap, N_cov, dN_gap/dO, dN_cov/dO, dN_gap/dU, dN_cov/dU, dN_gap/dT, dN_cov/dT, dN_gap/df, dN_cov/df],
@@ -89,10 +92,10 @@ def boundary(p: Rates, f: float, o1: float, d1: float, half: float, u_gap: float
     """
     barrier = p.r_gap + p.v * u_gap
     damp = 1.0 / (1.0 + p.kappa_0 * f * barrier)
-    k_gap = p.exposed * p.kappa_0 * f * damp
-    k_cov = p.kappa_cov * f
-    gap_u = -p.exposed * (p.kappa_0 * f * damp) ** 2 * p.v
-    gap_f = p.exposed * p.kappa_0 * damp * damp
+    k_gap = exposed * p.kappa_0 * f * damp
+    k_cov = kappa_cov * f
+    gap_u = -exposed * (p.kappa_0 * f * damp) ** 2 * p.v
+    gap_f = exposed * p.kappa_0 * damp * damp
     rho = half / d1
     rho_t = rho * p.beta / p.t0
     g = 1.0 / (1.0 + (k_gap + k_cov) * rho)
@@ -105,15 +108,114 @@ def boundary(p: Rates, f: float, o1: float, d1: float, half: float, u_gap: float
     out[5] = -k_cov * drop * rho * gap_u * g * g
     out[6] = -k_gap * drop * (k_gap + k_cov) * rho_t * g * g
     out[7] = -k_cov * drop * (k_gap + k_cov) * rho_t * g * g
-    out[8] = gap_f * drop * g - k_gap * drop * rho * (gap_f + p.kappa_cov) * g * g
-    out[9] = p.kappa_cov * drop * g - k_cov * drop * rho * (gap_f + p.kappa_cov) * g * g
+    out[8] = gap_f * drop * g - k_gap * drop * rho * (gap_f + kappa_cov) * g * g
+    out[9] = kappa_cov * drop * g - k_cov * drop * rho * (gap_f + kappa_cov) * g * g
 
 
 @jit
 def diffusivity(p: Rates, y: Array, out: Array) -> None:
     """D0 exp(beta (1 - T/T0)) per cell [m2 s-1]."""
     for i in range(y.shape[1]):
-        out[i] = p.d0 * np.exp(p.beta * (1.0 - y[1, i] / p.t0))
+        out[i] = p.d0 * np.exp(p.beta * (1.0 - y[1, i] / p.t0)) if p.beta != 0.0 else p.d0
+
+
+# Reactions: the same cell by cell in a column and in a unit cell
+
+
+@jit
+def react(p: Rates, w: Array, g: float, b: float, y: Array, dy: Array) -> None:
+    """Rates of change by reaction alone, dy (10, n) [mol m-3 s-1]."""
+    for i in range(w.size):
+        o = y[0, i]
+        r1 = p.k1 * o * y[1, i]
+        r2 = p.k2 * o * y[2, i]
+        r4 = p.k4 * o * y[3, i]
+        r3 = p.k3 * g * w[i] * y[8, i]
+        r3b = p.k3b * b * w[i] * y[9, i]
+        dy[0, i] = -4.0 * (r1 + r2 + r4)
+        dy[1, i] = -r1 - r3b
+        dy[2, i] = -r2 - r3
+        dy[3, i] = 4.0 * r1 + r3 + 1.5 * r3b - r4
+        dy[4, i] = r1
+        dy[5, i] = r2 + r4
+        dy[6, i] = r3b
+        dy[7, i] = r3
+        dy[8, i] = -p.k2 * o * y[8, i] - r3
+        dy[9, i] = -p.k1 * o * y[9, i] - r3b
+
+
+@jit
+def eliminate(p: Rates, w: Array, g: float, b: float, a: float, y: Array, aff: Array, diagonal: Array) -> None:
+    """Eliminate the immobile species from (a I - J) in every cell.
+
+    aff (5, n): response of Y, T, X, F, S in a cell to its oxygen increment.
+    diagonal (n,): a + what the reactions put on the diagonal of the oxygen equation [s-1].
+    """
+    for i in range(w.size):
+        o = y[0, i]
+        e3 = p.k3 * g * w[i]
+        e3b = p.k3b * b * w[i]
+        aff[0, i] = -p.k1 * y[9, i] / (a + p.k1 * o + e3b)
+        aff[1, i] = (-p.k1 * y[1, i] - e3b * aff[0, i]) / (a + p.k1 * o)
+        aff[2, i] = -p.k2 * y[8, i] / (a + p.k2 * o + e3)
+        aff[3, i] = (-p.k2 * y[2, i] - e3 * aff[2, i]) / (a + p.k2 * o)
+        gain = (
+            4.0 * p.k1 * y[1, i] - p.k4 * y[3, i] + 4.0 * p.k1 * o * aff[1, i] + e3 * aff[2, i] + 1.5 * e3b * aff[0, i]
+        )
+        aff[4, i] = gain / (a + p.k4 * o)
+        sink = p.k1 * (y[1, i] + o * aff[1, i]) + p.k2 * (y[2, i] + o * aff[3, i]) + p.k4 * (y[3, i] + o * aff[4, i])
+        diagonal[i] = a + 4.0 * sink
+
+
+@jit
+def condense(p: Rates, w: Array, g: float, b: float, a: float, y: Array, rhs: Array) -> None:
+    """Forward half of the elimination: rhs of the oxygen equation with the immobile species taken out."""
+    for i in range(w.size):
+        o = y[0, i]
+        e3 = p.k3 * g * w[i]
+        e3b = p.k3b * b * w[i]
+        rhs[9, i] /= a + p.k1 * o + e3b
+        rhs[1, i] = (rhs[1, i] - e3b * rhs[9, i]) / (a + p.k1 * o)
+        rhs[8, i] /= a + p.k2 * o + e3
+        rhs[2, i] = (rhs[2, i] - e3 * rhs[8, i]) / (a + p.k2 * o)
+        rhs[3, i] = (rhs[3, i] + 4.0 * p.k1 * o * rhs[1, i] + e3 * rhs[8, i] + 1.5 * e3b * rhs[9, i]) / (a + p.k4 * o)
+        rhs[0, i] -= 4.0 * o * (p.k1 * rhs[1, i] + p.k2 * rhs[2, i] + p.k4 * rhs[3, i])
+
+
+@jit
+def expand(p: Rates, w: Array, g: float, b: float, a: float, y: Array, aff: Array, rhs: Array) -> None:
+    """Backward half: increments of the immobile species from that of oxygen, which rhs[0] holds."""
+    for i in range(w.size):
+        o = y[0, i]
+        x = rhs[0, i]
+        rhs[9, i] += aff[0, i] * x
+        rhs[1, i] += aff[1, i] * x
+        rhs[8, i] += aff[2, i] * x
+        rhs[2, i] += aff[3, i] * x
+        rhs[3, i] += aff[4, i] * x
+        rhs[4, i] = (rhs[4, i] + p.k1 * (y[1, i] * x + o * rhs[1, i])) / a
+        rhs[5, i] = (rhs[5, i] + p.k2 * (y[2, i] * x + o * rhs[2, i]) + p.k4 * (y[3, i] * x + o * rhs[3, i])) / a
+        rhs[6, i] = (rhs[6, i] + p.k3b * b * w[i] * rhs[9, i]) / a
+        rhs[7, i] = (rhs[7, i] + p.k3 * g * w[i] * rhs[8, i]) / a
+
+
+@jit
+def react_in_time(p: Rates, w: Array, dg: float, db: float, y: Array, ft: Array) -> None:
+    """Partial derivative of the reaction rates with respect to time, through the switches alone."""
+    ft[:, :] = 0.0
+    for i in range(w.size):
+        r3 = p.k3 * dg * w[i] * y[8, i]
+        r3b = p.k3b * db * w[i] * y[9, i]
+        ft[1, i] = -r3b
+        ft[2, i] = -r3
+        ft[3, i] = r3 + 1.5 * r3b
+        ft[6, i] = r3b
+        ft[7, i] = r3
+        ft[8, i] = -r3
+        ft[9, i] = -r3b
+
+
+# Transport in a column
 
 
 @jit
@@ -134,7 +236,8 @@ def right_side(
     """Semi-discrete right-hand side of the module's equations: dy (10, n) [mol m-3 s-1], du (2,) [mol m-2 s-1]."""
     n = dz.shape[0]
     diffusivity(p, y, d)
-    boundary(p, f, y[0, 0], d[0], 0.5 * dz[0], u[0], bc)
+    react(p, w, g, b, y, dy)
+    boundary(p, p.exposed, p.kappa_cov, f, y[0, 0], d[0], 0.5 * dz[0], u[0], bc)
     du[0] = bc[0]
     du[1] = bc[1]
     inflow = bc[0] + bc[1]
@@ -142,22 +245,7 @@ def right_side(
         outflow = 0.0
         if i < n - 1:
             outflow = (d[i] + d[i + 1]) * (y[0, i] - y[0, i + 1]) / (dz[i] + dz[i + 1])
-        o = y[0, i]
-        r1 = p.k1 * o * y[1, i]
-        r2 = p.k2 * o * y[2, i]
-        r4 = p.k4 * o * y[3, i]
-        r3 = p.k3 * g * w[i] * y[8, i]
-        r3b = p.k3b * b * w[i] * y[9, i]
-        dy[0, i] = (inflow - outflow) / dz[i] - 4.0 * (r1 + r2 + r4)
-        dy[1, i] = -r1 - r3b
-        dy[2, i] = -r2 - r3
-        dy[3, i] = 4.0 * r1 + r3 + 1.5 * r3b - r4
-        dy[4, i] = r1
-        dy[5, i] = r2 + r4
-        dy[6, i] = r3b
-        dy[7, i] = r3
-        dy[8, i] = -p.k2 * o * y[8, i] - r3
-        dy[9, i] = -p.k1 * o * y[9, i] - r3b
+        dy[0, i] += (inflow - outflow) / dz[i]
         inflow = outflow
 
 
@@ -167,26 +255,14 @@ def factorise(
 ) -> float:
     """Eliminate the immobile species from (a I - J) and factorise the tridiagonal rest.
 
-    aff (5, n): response of Y, T, X, F, S in a cell to its oxygen increment.  tri (4, n): lower diagonal,
-    inverse pivots, upper diagonal / pivot, and the derivative of D with respect to T.
+    aff (5, n): see ``eliminate``.  tri (4, n): lower diagonal, inverse pivots, upper diagonal / pivot, and the
+    derivative of D with respect to T.
     Returns the response of the gap uptake U_gap to the oxygen increment of the first cell.
     """
     n = dz.shape[0]
+    eliminate(p, w, g, b, a, y, aff, tri[1])
     for i in range(n):
-        o = y[0, i]
-        e3 = p.k3 * g * w[i]
-        e3b = p.k3b * b * w[i]
-        aff[0, i] = -p.k1 * y[9, i] / (a + p.k1 * o + e3b)
-        aff[1, i] = (-p.k1 * y[1, i] - e3b * aff[0, i]) / (a + p.k1 * o)
-        aff[2, i] = -p.k2 * y[8, i] / (a + p.k2 * o + e3)
-        aff[3, i] = (-p.k2 * y[2, i] - e3 * aff[2, i]) / (a + p.k2 * o)
-        gain = (
-            4.0 * p.k1 * y[1, i] - p.k4 * y[3, i] + 4.0 * p.k1 * o * aff[1, i] + e3 * aff[2, i] + 1.5 * e3b * aff[0, i]
-        )
-        aff[4, i] = gain / (a + p.k4 * o)
         tri[3, i] = -p.beta / p.t0 * d[i]
-        sink = p.k1 * (y[1, i] + o * aff[1, i]) + p.k2 * (y[2, i] + o * aff[3, i]) + p.k4 * (y[3, i] + o * aff[4, i])
-        tri[1, i] = a + 4.0 * sink
         tri[0, i] = 0.0
         tri[2, i] = 0.0
     u_o: float = (bc[2] + bc[6] * aff[1, 0]) / (a - bc[4])
@@ -227,16 +303,7 @@ def solve_stage(
 ) -> None:
     """Solve (a I - J) K = rhs in place, with the factors of ``factorise``."""
     n = dz.shape[0]
-    for i in range(n):
-        o = y[0, i]
-        e3 = p.k3 * g * w[i]
-        e3b = p.k3b * b * w[i]
-        rhs[9, i] /= a + p.k1 * o + e3b
-        rhs[1, i] = (rhs[1, i] - e3b * rhs[9, i]) / (a + p.k1 * o)
-        rhs[8, i] /= a + p.k2 * o + e3
-        rhs[2, i] = (rhs[2, i] - e3 * rhs[8, i]) / (a + p.k2 * o)
-        rhs[3, i] = (rhs[3, i] + 4.0 * p.k1 * o * rhs[1, i] + e3 * rhs[8, i] + 1.5 * e3b * rhs[9, i]) / (a + p.k4 * o)
-        rhs[0, i] -= 4.0 * o * (p.k1 * rhs[1, i] + p.k2 * rhs[2, i] + p.k4 * rhs[3, i])
+    condense(p, w, g, b, a, y, rhs)
     rhs_u[0] = (rhs_u[0] + bc[6] * rhs[1, 0]) / (a - bc[4])
     rhs[0, 0] += ((bc[4] + bc[5]) * rhs_u[0] + (bc[6] + bc[7]) * rhs[1, 0]) / dz[0]
     for i in range(n - 1):
@@ -249,18 +316,7 @@ def solve_stage(
         rhs[0, i] = (rhs[0, i] - tri[0, i] * rhs[0, i - 1]) * tri[1, i]
     for i in range(n - 2, -1, -1):
         rhs[0, i] -= tri[2, i] * rhs[0, i + 1]
-    for i in range(n):
-        o = y[0, i]
-        x = rhs[0, i]
-        rhs[9, i] += aff[0, i] * x
-        rhs[1, i] += aff[1, i] * x
-        rhs[8, i] += aff[2, i] * x
-        rhs[2, i] += aff[3, i] * x
-        rhs[3, i] += aff[4, i] * x
-        rhs[4, i] = (rhs[4, i] + p.k1 * (y[1, i] * x + o * rhs[1, i])) / a
-        rhs[5, i] = (rhs[5, i] + p.k2 * (y[2, i] * x + o * rhs[2, i]) + p.k4 * (y[3, i] * x + o * rhs[3, i])) / a
-        rhs[6, i] = (rhs[6, i] + p.k3b * b * w[i] * rhs[9, i]) / a
-        rhs[7, i] = (rhs[7, i] + p.k3 * g * w[i] * rhs[8, i]) / a
+    expand(p, w, g, b, a, y, aff, rhs)
     rhs_u[0] += u_o * rhs[0, 0]
     rhs_u[1] = (rhs_u[1] + bc[3] * rhs[0, 0] + bc[5] * rhs_u[0] + bc[7] * rhs[1, 0]) / a
 
@@ -271,20 +327,304 @@ def time_derivative(
 ) -> None:
     """Partial derivative of the right-hand side with respect to time, through the drives alone."""
     df, dg, db = slopes
-    ft[:, :] = 0.0
-    for i in range(dz.shape[0]):
-        r3 = p.k3 * dg * w[i] * y[8, i]
-        r3b = p.k3b * db * w[i] * y[9, i]
-        ft[1, i] = -r3b
-        ft[2, i] = -r3
-        ft[3, i] = r3 + 1.5 * r3b
-        ft[6, i] = r3b
-        ft[7, i] = r3
-        ft[8, i] = -r3
-        ft[9, i] = -r3b
+    react_in_time(p, w, dg, db, y, ft)
     ftu[0] = bc[8] * df
     ftu[1] = bc[9] * df
     ft[0, 0] = (ftu[0] + ftu[1]) / dz[0]
+
+
+# Transport in a unit cell
+
+
+class Mesh(NamedTuple):
+    """Where cells lie and how they touch, all per contact area; the rings of a unit cell, or a column.
+
+    A column has ``rows`` empty and uses ``volume`` alone, as its widths.  In a unit cell a row's cells follow one
+    another outwards and the rows upwards; a row is never wider than the one above it.
+    """
+
+    volume: Array  # (n,) [m]
+    up: Array  # (n,) half the conductance to the cell above, per diffusivity [m-1]; 0 in the last row
+    out: Array  # (n,) the same to the next ring; 0 in the last one
+    rows: Indices  # (rows + 1,) first cell of each row, then n
+    inlet: Indices  # (m,) cell under which ring k lets oxygen in: the gap's floor, or the coating's top
+    share: Array  # (m,) area of ring k [1]
+    half: Array  # (m,) distance from the inlet to its cell's centre [m]
+    exposed: Array  # (m,) 1 where the ring lies over exposed oxide
+    covered: Array  # (m,) 1 where it lies over coating
+
+
+@jit
+def cell_right_side(
+    p: Rates,
+    mesh: Mesh,
+    w: Array,
+    f: float,
+    g: float,
+    b: float,
+    y: Array,
+    u: Array,
+    d: Array,
+    bc: Array,
+    dy: Array,
+    du: Array,
+) -> None:
+    """Right-hand side of the module's equations on rings: dy (10, n) [mol m-3 s-1], du (2 m,) [mol m-2 s-1].
+
+    V dO/dt = share (N_gap + N_cov) - sum over faces of G (D + D') (O - O') - 4 V (r1 + r2 + r4), per contact area.
+    """
+    m = mesh.share.size
+    diffusivity(p, y, d)
+    react(p, w, g, b, y, dy)
+    for k in range(m):
+        i, share, covered = mesh.inlet[k], mesh.share[k], p.kappa_cov * mesh.covered[k]
+        boundary(p, mesh.exposed[k], covered, f, y[0, i], d[i], mesh.half[k], u[k] / share, bc[k])
+        du[k] = share * bc[k, 0]
+        du[m + k] = share * bc[k, 1]
+        dy[0, i] += (du[k] + du[m + k]) / mesh.volume[i]
+    for j in range(mesh.rows.size - 1):
+        width = mesh.rows[j + 1] - mesh.rows[j]
+        for i in range(mesh.rows[j], mesh.rows[j + 1]):
+            if mesh.out[i] > 0.0:
+                flux = mesh.out[i] * (d[i] + d[i + 1]) * (y[0, i] - y[0, i + 1])
+                dy[0, i] -= flux / mesh.volume[i]
+                dy[0, i + 1] += flux / mesh.volume[i + 1]
+            if mesh.up[i] > 0.0:
+                flux = mesh.up[i] * (d[i] + d[i + width]) * (y[0, i] - y[0, i + width])
+                dy[0, i] -= flux / mesh.volume[i]
+                dy[0, i + width] += flux / mesh.volume[i + width]
+
+
+@jit
+def band_factorise(symmetric: bool, reach: Indices, upper: Array, lower: Array) -> None:
+    """A = L D U in place without pivoting, for a matrix whose envelope reaches ``reach`` to either side.
+
+    upper (n, b): A[k, k + q] before, U[k, k + q] after, and 1/D[k] at q = 0.
+    lower (n, b): A[k + q, k] before, L[k + q, k] after, at q > 0; not touched when A is symmetric.
+    """
+    n = upper.shape[0]
+    for k in range(n):
+        m = min(reach[k], n - 1 - k)
+        pivot, column = upper[k], lower[k]
+        inverse = 1.0 / pivot[0]
+        for q in range(1, m + 1):
+            factor = inverse * (pivot[q] if symmetric else column[q])
+            row, rest = upper[k + q], pivot[q:]
+            for s in range(m + 1 - q):
+                row[s] -= factor * rest[s]
+        if not symmetric:
+            for q in range(1, m + 1):
+                factor, row, rest = inverse * pivot[q], lower[k + q], column[q:]
+                for s in range(1, m + 1 - q):
+                    row[s] -= factor * rest[s]
+            for q in range(1, m + 1):
+                column[q] *= inverse
+        pivot[0] = inverse
+        for q in range(1, m + 1):
+            pivot[q] *= inverse
+
+
+@jit
+def band_solve(reach: Indices, upper: Array, lower: Array, x: Array) -> None:
+    """Solve A x = x in place with the factors of ``band_factorise``; of a symmetric A, ``upper`` is both."""
+    n = upper.shape[0]
+    for k in range(n):
+        m = min(reach[k], n - 1 - k)
+        value = x[k]
+        row, below = lower[k], x[k:]
+        for q in range(1, m + 1):
+            below[q] -= row[q] * value
+    for k in range(n - 1, -1, -1):
+        m = min(reach[k], n - 1 - k)
+        row, above = upper[k], x[k:]
+        # four sums at a time: a single one waits for itself
+        s0, s1, s2, s3 = 0.0, 0.0, 0.0, 0.0
+        q = 1
+        while q + 3 <= m:
+            s0 += row[q] * above[q]
+            s1 += row[q + 1] * above[q + 1]
+            s2 += row[q + 2] * above[q + 2]
+            s3 += row[q + 3] * above[q + 3]
+            q += 4
+        while q <= m:
+            s0 += row[q] * above[q]
+            q += 1
+        x[k] = x[k] * row[0] - ((s0 + s1) + (s2 + s3))
+
+
+@jit
+def cell_factorise(
+    p: Rates, mesh: Mesh, w: Array, g: float, b: float, a: float, y: Array, d: Array, bc: Array, ws: Workspace
+) -> None:
+    """Eliminate the immobile species from (a I - J) and factorise the five-point rest, row by row V times it.
+
+    Symmetric unless D depends on the conversion.
+    """
+    n, m = mesh.volume.size, mesh.share.size
+    slope, aff, upper, lower = -p.beta / p.t0, ws.aff, ws.upper, ws.lower
+    eliminate(p, w, g, b, a, y, aff, ws.tri[1])
+    upper[:, :] = 0.0
+    if p.beta != 0.0:
+        lower[:, :] = 0.0
+    for i in range(n):
+        upper[i, 0] = mesh.volume[i] * ws.tri[1, i]
+    for k in range(m):
+        i, share = mesh.inlet[k], mesh.share[k]
+        ws.u_o[k] = share * (bc[k, 2] + bc[k, 6] * aff[1, i]) / (a - bc[k, 4])
+        at_once = share * (bc[k, 2] + bc[k, 3] + (bc[k, 6] + bc[k, 7]) * aff[1, i])
+        upper[i, 0] -= at_once + (bc[k, 4] + bc[k, 5]) * ws.u_o[k]
+    for j in range(mesh.rows.size - 1):
+        width = mesh.rows[j + 1] - mesh.rows[j]
+        for i in range(mesh.rows[j], mesh.rows[j + 1]):
+            ws.reach[i] = width
+            for conductance, q in ((mesh.out[i], 1), (mesh.up[i], width)):
+                if conductance > 0.0:
+                    jump = conductance * (y[0, i] - y[0, i + q])
+                    both = conductance * (d[i] + d[i + q])
+                    left = both + jump * slope * d[i] * aff[1, i]
+                    right = -both + jump * slope * d[i + q] * aff[1, i + q]
+                    upper[i, 0] += left
+                    upper[i + q, 0] -= right
+                    upper[i, q] += right
+                    if p.beta != 0.0:
+                        lower[i, q] -= left
+    band_factorise(p.beta == 0.0, ws.reach, upper, lower)
+
+
+@jit
+def cell_solve(
+    p: Rates,
+    mesh: Mesh,
+    w: Array,
+    g: float,
+    b: float,
+    a: float,
+    y: Array,
+    d: Array,
+    bc: Array,
+    ws: Workspace,
+    rhs: Array,
+    rhs_u: Array,
+) -> None:
+    """Solve (a I - J) K = rhs in place, with the factors of ``cell_factorise``."""
+    n, m = mesh.volume.size, mesh.share.size
+    condense(p, w, g, b, a, y, rhs)
+    for i in range(n):
+        rhs[0, i] *= mesh.volume[i]
+    for k in range(m):
+        i, share = mesh.inlet[k], mesh.share[k]
+        rhs_u[k] = (rhs_u[k] + share * bc[k, 6] * rhs[1, i]) / (a - bc[k, 4])
+        rhs[0, i] += (bc[k, 4] + bc[k, 5]) * rhs_u[k] + share * (bc[k, 6] + bc[k, 7]) * rhs[1, i]
+    if p.beta != 0.0:
+        slope = -p.beta / p.t0
+        for j in range(mesh.rows.size - 1):
+            width = mesh.rows[j + 1] - mesh.rows[j]
+            for i in range(mesh.rows[j], mesh.rows[j + 1]):
+                for conductance, q in ((mesh.out[i], 1), (mesh.up[i], width)):
+                    if conductance > 0.0:
+                        jump = conductance * slope * (y[0, i] - y[0, i + q])
+                        flux = jump * (d[i] * rhs[1, i] + d[i + q] * rhs[1, i + q])
+                        rhs[0, i] -= flux
+                        rhs[0, i + q] += flux
+    band_solve(ws.reach, ws.upper, ws.upper if p.beta == 0.0 else ws.lower, rhs[0])
+    expand(p, w, g, b, a, y, ws.aff, rhs)
+    for k in range(m):
+        i, share = mesh.inlet[k], mesh.share[k]
+        rhs_u[k] += ws.u_o[k] * rhs[0, i]
+        through = share * (bc[k, 3] * rhs[0, i] + bc[k, 7] * rhs[1, i]) + bc[k, 5] * rhs_u[k]
+        rhs_u[m + k] = (rhs_u[m + k] + through) / a
+
+
+@jit
+def cell_time_derivative(
+    p: Rates, mesh: Mesh, w: Array, slopes: tuple[float, float, float], y: Array, bc: Array, ft: Array, ftu: Array
+) -> None:
+    """Partial derivative of the right-hand side with respect to time, through the drives alone."""
+    df, dg, db = slopes
+    m = mesh.share.size
+    react_in_time(p, w, dg, db, y, ft)
+    for k in range(m):
+        i, share = mesh.inlet[k], mesh.share[k]
+        ftu[k] = share * bc[k, 8] * df
+        ftu[m + k] = share * bc[k, 9] * df
+        ft[0, i] += (ftu[k] + ftu[m + k]) / mesh.volume[i]
+
+
+# Steps in time, of either
+
+
+class Workspace(NamedTuple):
+    """Scratch arrays of the integrator, one set per mesh; m inlets, b cells from a cell to the one above it."""
+
+    k: Array  # (4, 10, n) stages
+    ku: Array  # (4, 2 m)
+    f: Array  # (10, n) right-hand side at the step's start
+    fu: Array
+    ft: Array  # (10, n) its partial time derivative
+    ftu: Array
+    d: Array  # (n,)
+    d_stage: Array
+    bc: Array  # (m, 10) boundary terms at the step's start
+    bc_stage: Array
+    aff: Array  # (5, n)
+    tri: Array  # (4, n)
+    u_o: Array  # (m,) response of the gap uptake to its cell's oxygen
+    upper: Array  # (n, b + 1) of a unit cell, else empty
+    lower: Array
+    reach: Indices  # (n,)
+    y: Array  # (10, n) trial state
+    u: Array
+
+
+@jit
+def slope_at(
+    p: Rates,
+    mesh: Mesh,
+    w: Array,
+    drives: tuple[float, float, float],
+    y: Array,
+    u: Array,
+    d: Array,
+    bc: Array,
+    dy: Array,
+    du: Array,
+) -> None:
+    """Right-hand side on a column or on rings."""
+    f, g, b = drives
+    if mesh.rows.size == 0:
+        right_side(p, mesh.volume, w, f, g, b, y, u, d, bc[0], dy, du)
+    else:
+        cell_right_side(p, mesh, w, f, g, b, y, u, d, bc, dy, du)
+
+
+@jit
+def stage(p: Rates, mesh: Mesh, w: Array, g: float, b: float, a: float, y: Array, ws: Workspace, j: int) -> None:
+    """Solve for stage j in place, on a column or on rings."""
+    if mesh.rows.size == 0:
+        solve_stage(p, mesh.volume, w, g, b, a, y, ws.bc[0], ws.aff, ws.tri, ws.u_o[0], ws.k[j], ws.ku[j])
+    else:
+        cell_solve(p, mesh, w, g, b, a, y, ws.d, ws.bc, ws, ws.k[j], ws.ku[j])
+
+
+@jit
+def linearise(
+    p: Rates,
+    mesh: Mesh,
+    w: Array,
+    g: float,
+    b: float,
+    a: float,
+    slopes: tuple[float, float, float],
+    y: Array,
+    ws: Workspace,
+) -> None:
+    """Factors of (a I - J) and the partial time derivative, on a column or on rings."""
+    if mesh.rows.size == 0:
+        ws.u_o[0] = factorise(p, mesh.volume, w, g, b, a, y, ws.d, ws.bc[0], ws.aff, ws.tri)
+        time_derivative(p, mesh.volume, w, slopes, y, ws.bc[0], ws.ft, ws.ftu)
+    else:
+        cell_factorise(p, mesh, w, g, b, a, y, ws.d, ws.bc, ws)
+        cell_time_derivative(p, mesh, w, slopes, y, ws.bc, ws.ft, ws.ftu)
 
 
 @jit
@@ -294,28 +634,10 @@ def blend(out: Array, base: Array, k1: Array, c1: float, k2: Array, c2: float, k
         out[i] = base[i] + c1 * k1[i] + c2 * k2[i] + c3 * k3[i]
 
 
-class Workspace(NamedTuple):
-    """Scratch arrays of the integrator, one set per column size."""
-
-    k: Array  # (4, 10, n) stages
-    ku: Array  # (4, 2)
-    f: Array  # (10, n) right-hand side at the step's start
-    fu: Array
-    ft: Array  # (10, n) its partial time derivative
-    ftu: Array
-    d: Array  # (n,)
-    bc: Array  # (10,) boundary terms at the step's start
-    bc_stage: Array
-    aff: Array  # (5, n)
-    tri: Array  # (4, n)
-    y: Array  # (10, n) trial state
-    u: Array
-
-
 @jit
 def rosenbrock_step(
     p: Rates,
-    dz: Array,
+    mesh: Mesh,
     w: Array,
     t: float,
     h: float,
@@ -330,34 +652,33 @@ def rosenbrock_step(
     f, f_t = drive_at(t, tk, fk)
     g, g_t = drive_at(t, tk, gk)
     b, b_t = drive_at(t, tk, bk)
+    f1, _ = drive_at(t + h, tk, fk)
+    g1, _ = drive_at(t + h, tk, gk)
+    b1, _ = drive_at(t + h, tk, bk)
     k0, k1, k2, k3 = ws.k[0].ravel(), ws.k[1].ravel(), ws.k[2].ravel(), ws.k[3].ravel()
     q0, q1, q2, q3 = ws.ku[0], ws.ku[1], ws.ku[2], ws.ku[3]
     f0, ft, y0, yt = ws.f.ravel(), ws.ft.ravel(), y.ravel(), ws.y.ravel()
-    right_side(p, dz, w, f, g, b, y, u, ws.d, ws.bc, ws.f, ws.fu)
-    u_o = factorise(p, dz, w, g, b, a, y, ws.d, ws.bc, ws.aff, ws.tri)
-    time_derivative(p, dz, w, (f_t, g_t, b_t), y, ws.bc, ws.ft, ws.ftu)
+    slope_at(p, mesh, w, (f, g, b), y, u, ws.d, ws.bc, ws.f, ws.fu)
+    linearise(p, mesh, w, g, b, a, (f_t, g_t, b_t), y, ws)
     # stages 1 and 2 share f(y): RODAS3 evaluates the right-hand side three times per step
     blend(k0, f0, ft, 0.5 * h, ft, 0.0, ft, 0.0)
     blend(q0, ws.fu, ws.ftu, 0.5 * h, ws.ftu, 0.0, ws.ftu, 0.0)
-    solve_stage(p, dz, w, g, b, a, y, ws.bc, ws.aff, ws.tri, u_o, ws.k[0], q0)
+    stage(p, mesh, w, g, b, a, y, ws, 0)
     blend(k1, f0, k0, 4.0 / h, ft, 1.5 * h, ft, 0.0)
     blend(q1, ws.fu, q0, 4.0 / h, ws.ftu, 1.5 * h, ws.ftu, 0.0)
-    solve_stage(p, dz, w, g, b, a, y, ws.bc, ws.aff, ws.tri, u_o, ws.k[1], q1)
-    f, _ = drive_at(t + h, tk, fk)
-    g1, _ = drive_at(t + h, tk, gk)
-    b1, _ = drive_at(t + h, tk, bk)
+    stage(p, mesh, w, g, b, a, y, ws, 1)
     blend(yt, y0, k0, 2.0, k0, 0.0, k0, 0.0)
     blend(ws.u, u, q0, 2.0, q0, 0.0, q0, 0.0)
-    right_side(p, dz, w, f, g1, b1, ws.y, ws.u, ws.d, ws.bc_stage, ws.k[2], q2)
+    slope_at(p, mesh, w, (f1, g1, b1), ws.y, ws.u, ws.d_stage, ws.bc_stage, ws.k[2], q2)
     blend(k2, k2, k0, 1.0 / h, k1, -1.0 / h, k1, 0.0)
     blend(q2, q2, q0, 1.0 / h, q1, -1.0 / h, q1, 0.0)
-    solve_stage(p, dz, w, g, b, a, y, ws.bc, ws.aff, ws.tri, u_o, ws.k[2], q2)
+    stage(p, mesh, w, g, b, a, y, ws, 2)
     blend(yt, yt, k2, 1.0, k2, 0.0, k2, 0.0)
     blend(ws.u, ws.u, q2, 1.0, q2, 0.0, q2, 0.0)
-    right_side(p, dz, w, f, g1, b1, ws.y, ws.u, ws.d, ws.bc_stage, ws.k[3], q3)
+    slope_at(p, mesh, w, (f1, g1, b1), ws.y, ws.u, ws.d_stage, ws.bc_stage, ws.k[3], q3)
     blend(k3, k3, k0, 1.0 / h, k1, -1.0 / h, k2, -8.0 / 3.0 / h)
     blend(q3, q3, q0, 1.0 / h, q1, -1.0 / h, q2, -8.0 / 3.0 / h)
-    solve_stage(p, dz, w, g, b, a, y, ws.bc, ws.aff, ws.tri, u_o, ws.k[3], q3)
+    stage(p, mesh, w, g, b, a, y, ws, 3)
     blend(yt, yt, k3, 1.0, k3, 0.0, k3, 0.0)
     blend(ws.u, ws.u, q3, 1.0, q3, 0.0, q3, 0.0)
 
@@ -372,7 +693,7 @@ def error_norm(tol: float, scale: Array, scale_u: float, y: Array, u: Array, err
             # max() passes over a nan
             if not np.isfinite(error[s, i]):
                 return np.inf
-    for s in range(2):
+    for s in range(u.size):
         worst = max(worst, abs(error_u[s]) / (tol * (scale_u + abs(u[s]))))
         if not np.isfinite(error_u[s]):
             return np.inf
@@ -382,7 +703,7 @@ def error_norm(tol: float, scale: Array, scale_u: float, y: Array, u: Array, err
 @jit
 def advance(
     p: Rates,
-    dz: Array,
+    mesh: Mesh,
     w: Array,
     drive: tuple[Array, Array, Array, Array],
     tol: float,
@@ -415,7 +736,7 @@ def advance(
         if last:
             proposed = h
             h = end - t
-        rosenbrock_step(p, dz, w, t, h, drive, y, u, ws)
+        rosenbrock_step(p, mesh, w, t, h, drive, y, u, ws)
         err = error_norm(tol, scale, scale_u, y, u, ws.k[3], ws.ku[3])
         if err <= 1.0:
             y[:, :] = ws.y

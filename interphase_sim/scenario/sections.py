@@ -41,6 +41,7 @@ _CurrentDensity = Annotated[Parameter, Quantity("current density")]
 _Capacity = Annotated[Parameter, Quantity("specific capacity", NON_NEGATIVE)]
 _CapacityChange = Annotated[Parameter, Quantity("specific capacity")]
 _Cells = Annotated[int, Field(ge=10, le=10_000)]
+_Rings = Annotated[int, Field(ge=10, le=500)]
 _Tolerance = Annotated[float, Field(gt=0, lt=0.1)]
 
 
@@ -202,7 +203,7 @@ class Coating(Section):
     shell_thickness: Annotated[Length | None, Field(validate_default=True)] = None
     filler: Literal["electrolyte", "carbonate", "residue"]
     filler_coverage: Fraction = preset(Fraction, 0.0)
-    contact: Literal["mixed", "separate"]
+    contact: Literal["mixed", "separate", "resolved"]
     covered_rate: Fraction | None = None
     rate_slope: Annotated[Parameter, Quantity("number", NON_NEGATIVE)]
     coverage_loss: BelowOne = preset(BelowOne, 0.0)
@@ -351,6 +352,10 @@ class Numerics(Section):
     column_cells: _Cells = 200
     first_cell: Length = preset(Length, "0.24 nm")
     column_tolerance: _Tolerance = 1e-5
+    unit_cell_rings: _Rings = 32
+    unit_cell_rows: _Rings = 160
+    unit_cell_edge: Length = preset(Length, "0.24 nm")
+    unit_cell_tolerance: _Tolerance = 3e-4
     solver_tolerance: _Tolerance = 1e-6
     particle_cells: Annotated[int, Field(ge=5, le=1000)] = 45
     exchange_tolerance: _CapacityChange = preset(_CapacityChange, "0.05 mAh/g")

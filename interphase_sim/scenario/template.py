@@ -26,7 +26,7 @@ shell_thickness = "1 nm"
 shell_conductivity = "1e-9 S/cm"       # the table knows only a range, so the scenario must choose
 shell_activation_energy = "0.7 eV"
 filler = "electrolyte"                 # what the gaps hold: electrolyte, carbonate or residue
-contact = "mixed"                      # "mixed": laterally uniform layer; "separate": patches in parallel
+contact = "mixed"                      # "mixed": uniform; "separate": patches; "resolved": around one gap
 covered_rate = 0.0249                  # oxygen exchange of covered over exposed oxide: 0.0027 to 0.23
 rate_slope = 5                         # used without covered_rate: weight of the table's energies, 2 to 8
 

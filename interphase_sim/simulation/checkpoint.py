@@ -42,6 +42,8 @@ def save(directory: Path, recorder: Recorder, state: State, first: State | None)
     arrays["amounts"] = np.array(recorder.amounts)
     for number, profile in recorder.profiles.items():
         arrays[f"profile_{number}"] = profile
+        if number in recorder.fields:
+            arrays[f"fields_{number}"] = recorder.fields[number]
         if number in recorder.curves:
             arrays[f"curve_{number}"] = np.array(recorder.curves[number])
     part = directory / f".{FILE_NAME}.{os.getpid()}.part"
@@ -94,6 +96,7 @@ def _recorder(bench: Bench, meta: dict[str, Any], arrays: dict[str, Any]) -> Rec
         amounts=arrays["amounts"].tolist(),
         curves={n: tuple(arrays[f"curve_{n}"]) for n in meta["outputs"] if f"curve_{n}" in arrays},
         profiles={n: arrays[f"profile_{n}"] for n in meta["outputs"]},
+        fields={n: arrays[f"fields_{n}"] for n in meta["outputs"] if f"fields_{n}" in arrays},
         losses={int(k): v for k, v in meta["losses"].items()},
         status=meta["status"],
         warnings=meta["warnings"],

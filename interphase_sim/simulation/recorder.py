@@ -44,6 +44,7 @@ class Recorder:
     amounts: list[Any] = field(default_factory=list)
     curves: dict[int, Any] = field(default_factory=dict)
     profiles: dict[int, Any] = field(default_factory=dict)
+    fields: dict[int, Any] = field(default_factory=dict)
     losses: dict[int, dict[str, float]] = field(default_factory=dict)
     status: str = "running"
     warnings: list[str] = field(default_factory=list)
@@ -91,11 +92,12 @@ class Recorder:
         return number == last or number in self.bench.scenario.numerics.output_cycles
 
     def _tables(self, number: int, state: State) -> None:
-        found = ct.profiles(state.contacts)
-        rows = np.array([[found[i][row] for i in INTERFACES] for row in PROFILE_ROWS.values()])
-        consumed = list(PROFILE_ROWS).index("thiophosphate")
-        rows[consumed] = state.contacts.ncm[0].rates.t0 - rows[consumed]
-        self.profiles[number] = rows
+        setting, start = self.bench.setting, state.contacts.ncm[0].rates.t0
+        found = ct.profiles(setting, state.contacts)
+        self.profiles[number] = np.stack([_species(found[i], start) for i in INTERFACES], axis=1)
+        if setting.rings:
+            fields, sigma = ct.fields(setting, state.contacts)
+            self.fields[number] = np.concatenate((_species(fields, start), sigma[None]))
 
     def _row(self, state: State, capacities: dict[str, float]) -> None:
         bench, contacts, ncm = self.bench, state.contacts, state.ncm
@@ -126,7 +128,7 @@ class Recorder:
 
     def _warn(self, regime: float) -> None:
         chosen = self.bench.scenario.coating
-        if chosen is None or math.isnan(regime) or self.warnings:
+        if chosen is None or chosen.contact == "resolved" or math.isnan(regime) or self.warnings:
             return
         outside = regime < MIXED_ABOVE if chosen.contact == "mixed" else regime > SEPARATE_BELOW
         if outside:
@@ -141,14 +143,20 @@ class Recorder:
         from interphase_sim import results
 
         outputs = sorted(self.profiles)
-        depth = self.bench.setting.grid.centre
-        values = results.empty(len(self.rows), len(outputs), CURVE_POINTS, depth.size)
+        depth, rings = self.bench.setting.depth, self.bench.setting.rings
+        shape = rings.shape if rings else (0, 0)
+        values = results.empty(len(self.rows), len(outputs), CURVE_POINTS, depth.size, *shape)
         for name in self.rows[0].keys() | self.rows[-1].keys():
             values[name] = np.array([row.get(name, math.nan) for row in self.rows])
         values["amount"] = np.moveaxis(np.array(self.amounts), 0, -1)
         values["depth"] = depth.copy()
+        if rings:
+            values["ring_radius"], values["row_height"] = rings.radius.copy(), rings.height.copy()
         for k, number in enumerate(outputs):
             values["profile"][:, :, k] = self.profiles[number]
+            if rings:
+                values["unit_cell"][:, k] = self.fields[number][:-1]
+                values["unit_cell_conductivity"][k] = self.fields[number][-1]
             for j, curve in enumerate(self.curves.get(number, ())):
                 values["curve_capacity"][k, j], values["curve_voltage"][k, j] = curve
             for channel, lost in self.losses.get(number, {}).items():
@@ -170,6 +178,14 @@ class Recorder:
             "statistics": steps,
             "warnings": [*self.warnings, *(_late(name, cycles) for name, cycles in self.overtime.items())],
         }
+
+
+def _species(found: Any, start: float) -> Any:
+    """The recorded rows of concentrations (10, ...); thiophosphate counts what was consumed [mol m-3]."""
+    rows = np.array([found[row] for row in PROFILE_ROWS.values()])
+    consumed = list(PROFILE_ROWS).index("thiophosphate")
+    rows[consumed] = start - rows[consumed]
+    return rows
 
 
 def versions() -> dict[str, str]:
