@@ -14,10 +14,11 @@ import matplotlib as mpl
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.colors import to_hex, to_rgb
+from matplotlib.collections import QuadMesh
+from matplotlib.colors import LogNorm, Normalize, to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
+from matplotlib.patches import Patch, Rectangle
 
 from interphase_sim.errors import InputError
 from interphase_sim.measured import SOURCE, Measured
@@ -340,6 +341,63 @@ def _cell_and_interface_key(cells: Sequence[_Cell]) -> list[Line2D]:
 
 
 @_styled
+def unit_cell(result: xr.Dataset) -> Figure:
+    """Maps around a gap of a resolved coating: products and ionic conductivity, a row for every output cycle.
+
+    Left of a panel is the axis of the gap, below it the NCM; hatched is the coating. Concentrations in mol per litre,
+    lengths in nm; the colours of a column are the same in every row.
+    Raises InputError for a result whose coating is not resolved.
+    """
+    if "unit_cell" not in result:
+        raise InputError('no unit cell to draw: the coating of this result has contact other than "resolved"')
+    outputs = [int(n) for n in result["output_cycle"].values]
+    figure = Figure(figsize=(10.4, 0.9 + 2.7 * max(len(outputs), 1)), layout="constrained")
+    panels = figure.subplots(max(len(outputs), 1), len(_PRODUCTS) + 1, sharex=True, sharey=True, squeeze=False)
+    maps = [(title, "mol L⁻¹", 1e-3 * result["unit_cell"].sel(species=name)) for name, title in _PRODUCTS.items()]
+    maps.append(("Ionic conductivity", "S m⁻¹", result["unit_cell_conductivity"]))
+    for column, (title, unit, field) in enumerate(maps):
+        drawn = [_map(panels[k, column], result, field.sel(output_cycle=n)) for k, n in enumerate(outputs)]
+        _same_colours(drawn, field, logarithmic=column == len(_PRODUCTS))
+        panels[0, column].set_title(title)
+        panels[-1, column].set_xlabel("Distance from the axis (nm)")
+        if drawn:
+            figure.colorbar(drawn[0], ax=panels[:, column], label=unit, location="bottom", aspect=16, shrink=0.9)
+    for axes, n in zip(panels[:, 0], outputs, strict=False):
+        axes.set_ylabel(f"cycle {n}\nHeight over the NCM (nm)")
+        axes.set_ylim(0, _reaction_height(result))
+    figure.suptitle(f"{result.attrs['name']}: around one gap of the coating", fontsize=10)
+    return figure
+
+
+def _map(axes: Axes, result: xr.Dataset, field: xr.DataArray) -> QuadMesh:
+    """One field on its rings and rows, the coating hatched."""
+    r, z = (1e9 * result[name].values for name in ("ring_radius", "row_height"))
+    axes.set_facecolor("0.85")
+    axes.add_patch(Rectangle((0, 0), 1, 1, transform=axes.transAxes, hatch="////", fill=False, edgecolor="0.6", lw=0))
+    return axes.pcolormesh(r, z, np.ma.masked_invalid(field.values), cmap="viridis", rasterized=True)
+
+
+def _same_colours(drawn: Sequence[QuadMesh], field: xr.DataArray, logarithmic: bool) -> None:
+    """One scale over all cycles: from zero, or from the least conducting to the most on a logarithmic one."""
+    if not np.isfinite(field.values).any():
+        return
+    low, high = float(field.min()), float(field.max())
+    for shown in drawn:
+        shown.set_norm(LogNorm(low, max(high, 1.01 * low)) if logarithmic else Normalize(0, max(high, 1e-9)))
+
+
+def _reaction_height(result: xr.Dataset) -> float:
+    """Height [nm] that shows the coating and all places where a product reaches 1 % of its maximum."""
+    height = result["row_height"].values
+    highest = 2 * float(height[1:][np.isnan(result["unit_cell_conductivity"].values).any((0, 2))].max(initial=0.0))
+    for name in _PRODUCTS:
+        field = np.nan_to_num(result["unit_cell"].sel(species=name).values)
+        reached = (field > 0.01 * field.max(initial=0.0)).any((0, 2))
+        highest = max(highest, 1.1 * float(height[1:][reached].max(initial=0.0)))
+    return 1e9 * highest or 1.0
+
+
+@_styled
 def losses(results: Sequence[xr.Dataset]) -> Figure:
     """Discharge capacity [mAh g-1] lost since cycle 1, stacked by channel; the interaction stands beside."""
     cells = _cells(results)
@@ -417,6 +475,9 @@ def save_all(results: Sequence[xr.Dataset], directory: str | Path, measured: Row
         "interphase.png": interphase(results),
         "losses.png": losses(results),
     }
+    for cell in _cells(results):
+        if "unit_cell" in cell.data:
+            figures[f"unit_cell_{cell.name}.png".replace(" ", "_")] = unit_cell(cell.data)
     folder = Path(directory)
     try:
         folder.mkdir(parents=True, exist_ok=True)

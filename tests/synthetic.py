@@ -9,20 +9,28 @@ from numpy.typing import NDArray
 from interphase_sim import results
 
 POINTS, DEPTH_CELLS = 60, 40
+ROWS_RINGS = (30, 8)
 FADES = {"bare": (161.0, 22.0, 0.50, 1.0), "coated": (180.0, 82.0, 0.62, 0.55)}
 
 
 def result(
-    name: str = "coated", cycles: int = 200, output_cycles: tuple[int, ...] = (1, 50, 200), **attrs: Any
+    name: str = "coated",
+    cycles: int = 200,
+    output_cycles: tuple[int, ...] = (1, 50, 200),
+    *,
+    resolved: bool = False,
+    **attrs: Any,
 ) -> xr.Dataset:
     """A result of `cycles` cycles that fades like the named cell; `attrs` override the attributes."""
     outputs = np.array([n for n in output_cycles if n <= cycles], int)
-    values = results.empty(cycles + 1, len(outputs), POINTS, DEPTH_CELLS)
+    values = results.empty(cycles + 1, len(outputs), POINTS, DEPTH_CELLS, *(ROWS_RINGS if resolved else ()))
     cycle = np.arange(cycles + 1)
     _fill_cycles(values, cycle, *FADES.get(name, FADES["coated"]))
     _fill_curves(values, outputs)
     _fill_depth(values, outputs)
     _fill_losses(values, outputs)
+    if resolved:
+        _fill_unit_cell(values, outputs)
     texts: dict[str, Any] = {
         "name": name,
         "scenario": f'schema_version = 1\nname = "{name}"\n',
@@ -101,3 +109,16 @@ def _fill_losses(values: dict[str, NDArray[np.float64]], outputs: NDArray[Any]) 
     shares = np.array([0.42, 0.38, 0.08, 0.03, 0.04, 0.05])
     lost = values["discharge_capacity"][:2][-1] - values["discharge_capacity"][outputs]
     values["capacity_loss"][:] = shares[:, None] * lost
+
+
+def _fill_unit_cell(values: dict[str, NDArray[np.float64]], outputs: NDArray[Any]) -> None:
+    """A gap of 3 rings in a coating of 15 nm, a front that leaves it; not a number in the coating."""
+    rows, rings = ROWS_RINGS
+    values["ring_radius"][:] = np.linspace(0, 8e-9, rings + 1)
+    values["row_height"][:] = np.linspace(0, 60e-9, rows + 1)
+    height = 60e-9 * (np.arange(rows) + 0.5) / rows
+    front = 0.5 * (1 - np.tanh((height - 30e-9 * np.sqrt(outputs / 200)[:, None]) / 2e-9))[:, :, None] * np.ones(rings)
+    front[:, height < 15e-9, 3:] = np.nan
+    for name, top in (("phosphate", 6930.0), ("sulfate", 5200.0), ("oxidised_sulfur", 26000.0)):
+        values["unit_cell"][results.SPECIES.index(name)] = top * front
+    values["unit_cell_conductivity"][:] = 0.4 * 10 ** (-6 * front)

@@ -10,6 +10,7 @@ import pytest
 import synthetic
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 from matplotlib.lines import Line2D
@@ -154,6 +155,28 @@ def test_save_all_writes_four_figures_at_150_dpi(pair: list[xr.Dataset], tmp_pat
         "losses.png",
     ]
     assert imread(paths[0]).shape[:2] == (900, 900)  # 6 inch at 150 dpi
+
+
+def test_maps_around_a_gap_have_a_row_per_output_cycle_and_a_scale_per_column() -> None:
+    figure = plot.unit_cell(synthetic.result(resolved=True))
+    panels = np.array(figure.axes[:12]).reshape(3, 4)
+    assert [axes.get_ylabel().split("\n")[0] for axes in panels[:, 0]] == ["cycle 1", "cycle 50", "cycle 200"]
+    titles = ["Phosphate", "Sulfate and sulfite", "Oxidised sulfur", "Ionic conductivity"]
+    assert [axes.get_title() for axes in panels[0]] == titles
+    limits = [[axes.findobj(QuadMesh)[0].get_clim() for axes in column] for column in panels.T]
+    assert limits[0] == 3 * [limits[0][0]]
+    assert limits[0][0] == pytest.approx((0.0, 6.93), rel=1e-3)  # mol per litre; the front is smooth
+    assert limits[3][0] == pytest.approx((4e-7, 0.4), rel=1e-2)  # likewise
+    assert panels[0, 0].get_ylim() == pytest.approx((0.0, 37.4))  # nm: a tenth above the row the front reaches
+    assert np.ma.getmaskarray(panels[0, 0].findobj(QuadMesh)[0].get_array()).any()  # the coating
+
+
+def test_a_result_without_rings_has_no_maps_and_says_so(pair: list[xr.Dataset], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no unit cell to draw"):
+        plot.unit_cell(pair[0])
+    paths = plot.save_all([pair[0], synthetic.result(resolved=True)], tmp_path)
+    assert [path.name for path in paths][4:] == ["unit_cell_coated.png"]
+    plot.unit_cell(synthetic.result(cycles=0, resolved=True)).draw_without_rendering()
 
 
 def test_unusual_results_are_drawn_too() -> None:

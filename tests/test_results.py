@@ -198,6 +198,15 @@ def test_an_incomplete_result_is_refused_by_name(tmp_path: Path) -> None:
     assert refusal(path).endswith("incomplete result, it lacks amount, channel")
 
 
+def test_a_unit_cell_travels_whole_or_not_at_all(tmp_path: Path) -> None:
+    ds, path = synthetic.result(resolved=True), tmp_path / "result.nc"
+    results.write(ds, path)
+    xr.testing.assert_identical(results.read(path), ds)
+    assert not set(results.UNIT_CELL) & set(synthetic.result().variables)
+    ds.drop_vars("row_height").to_netcdf(path, engine="h5netcdf")
+    assert refusal(path).endswith("incomplete result, it lacks row_height")
+
+
 def test_other_units_or_labels_are_refused_by_name(tmp_path: Path) -> None:
     ds = synthetic.result().assign_coords(curve=["discharge", "charge"])
     ds["layer_thickness"].attrs["units"] = "nm"

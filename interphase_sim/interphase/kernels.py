@@ -1,4 +1,4 @@
-"""Compiled kernels of the interphase: the reaction-diffusion column and the conductivity of its layer.
+"""Compiled kernels of the interphase: a reaction-diffusion column or unit cell, and the conductivity of its layer.
 
 The column, per volume of original electrolyte (z = 0 at the oxide, z > 0 into the electrolyte):
 
@@ -16,15 +16,18 @@ Boundary: N = N_gap + N_cov into z = 0, no flux at z = Z,
     N_x = K_x (c_eq - O_1) / (1 + (K_gap + K_cov) dz_1/(2 D_1)),  K_cov = kappa_cov f(t),
     K_gap = e kappa_0 f / (1 + kappa_0 f (r_gap + v U_gap)),      dU_x/dt = N_x.
 
+A unit cell has the same reactions, cell by cell, and div(D grad O) on rings (r, z) around a gap; each ring of exposed
+oxide has its own U_gap, each ring of coating its own U_cov (see ``Mesh``).
+
 Time: Rosenbrock method RODAS3 (Sandu et al., Atmos. Environ. 31, 3459 (1997)): four stages, order 3 with an
 embedded order 2, stiffly accurate, exact Jacobian.  Immobile species are affine in their cell's oxygen
-increment and are eliminated, which leaves one tridiagonal solve per stage.  Linear invariants of the
-equations therefore hold to round-off.
+increment and are eliminated, which leaves one solve for oxygen per stage: tridiagonal in a column, a band as wide
+as there are rings in a unit cell, both factorised directly.  Linear invariants therefore hold to round-off.
 
 | symbol | meaning | unit |
 |---|---|---|
 | y (10, n) | O T F S P Q R E X Y per cell | mol m-3 |
-| u (2,) | oxygen taken up through gaps, through the coating, per NCM area | mol m-2 |
+| u (2 m,) | oxygen taken up through gaps, through the coating, by m inlets (a column has one), per NCM area | mol m-2 |
 | tk, fk, gk, bk | nodes of the drive: time, oxygen activity, switches of R3 and R3b | s, 1 |
 | k1 k2 k4 | rate constants | m3 mol-1 s-1 |
 | k3 k3b | rate constants | s-1 |
