@@ -8,6 +8,13 @@ electrolyte fills the gap and everything above the coating up to
 so that there is as much electrolyte per contact area as in a column of depth Z: the coating lifts it, it does
 not take its place.  No flux at r = r_c, at z = Z' and through the walls of the gap.  All areas, volumes and
 uptakes are per contact area pi r_c^2, so the sums of a column are the sums of a unit cell.
+
+The electrolyte in the gap reacts as it does elsewhere, while ``coating.patches`` lets oxygen pass a gap that does not
+react, by h/D_gap and a constriction: here a front must convert the gap before it spreads over the coating.
+
+Cost on one core with 32 rings and 160 rows (4300 cells): 2 ms a step, some 20 steps a half-cycle.  Of a step, the
+band's factorisation takes 45 %, its four solves with the elimination 40 %, right sides and the rest 15 %; a resistance
+takes 3 ms, two thirds of it the conductivities.
 """
 
 from __future__ import annotations
