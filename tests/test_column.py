@@ -291,6 +291,17 @@ def test_a_graded_grid_fills_its_depth_from_the_first_width() -> None:
     np.testing.assert_allclose(grid.centre, 0.5 * (faces[1:] + faces[:-1]), rtol=1e-12)  # the same sum again
 
 
+@pytest.mark.parametrize(
+    ("cells", "first"), [(2, 1e-10), (1100, 1e-11), (10_000, 1e-12), (10_000, 7e-11 * (1 - 1e-12))]
+)
+def test_a_grid_of_more_than_a_thousand_cells_overflowed(cells: int, first: float) -> None:
+    """Up to the most that a scenario may ask for; the last is uniform but for a trace."""
+    width = column.graded_grid(cells, first, 0.7e-6).width
+    assert width.sum() == near(0.7e-6, rel=1e-12)  # a sum of widths
+    assert width[0] == near(first, rel=1e-6)  # a difference of faces that span six decades, and a bisection
+    assert np.all(np.diff(width) > -1e-9 * width[1:])  # round-off where it is all but uniform
+
+
 def test_a_grid_with_cells_to_spare_is_uniform() -> None:
     grid = column.graded_grid(100, 1e-9, 2e-8)
     np.testing.assert_allclose(grid.width, 2e-10, rtol=1e-12)  # differences of linspace

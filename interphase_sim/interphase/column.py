@@ -75,14 +75,11 @@ def graded_faces(cells: int, first: float, depth: float) -> Array:
     """
     if cells == 1 or cells * first >= depth:
         return np.linspace(0.0, depth, cells + 1)
-    lo, hi = 1.0 + 1e-9, 2.0
-    while first * (hi**cells - 1) / (hi - 1) < depth:
-        hi += 1.0
+    lo, hi = 0.0, math.log(depth / first) / (cells - 1)  # of ln(ratio); at hi the last cell alone is as wide as depth
     for _ in range(200):
         mid = 0.5 * (lo + hi)
-        lo, hi = (mid, hi) if first * (mid**cells - 1) / (mid - 1) < depth else (lo, mid)
-    faces = (lo ** np.arange(cells + 1) - 1) / (lo**cells - 1)
-    return np.asarray(depth * faces, dtype=np.float64)
+        lo, hi = (mid, hi) if first * math.expm1(cells * mid) / math.expm1(mid) < depth else (lo, mid)
+    return np.asarray(depth * np.expm1(hi * np.arange(cells + 1)) / math.expm1(hi * cells), dtype=np.float64)
 
 
 def _grid(faces: Array) -> Grid:
