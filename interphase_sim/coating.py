@@ -159,8 +159,9 @@ def exposed_share(coating: Coating) -> float:
     coverage, filled = coating.coverage.si, coating.filler_coverage.si
     if coating.filler == "electrolyte" and coverage > CLOSE_PACKED:
         raise InputError(
-            f"coating.coverage: touching particles cover at most {CLOSE_PACKED}, not {coverage:g}; "
-            "name the filler between them, or cover less"
+            f'coating.coverage: with contact = "resolved" touching particles cover at most {CLOSE_PACKED}, not '
+            f"{coverage:g}; set coating.coverage to {CLOSE_PACKED} or less, or coating.filler to what else covers "
+            "the oxide between them, carbonate or residue"
         )
     if filled >= 1:
         raise InputError('coating.filler_coverage must lie below 1 with contact = "resolved": no gap is left open')

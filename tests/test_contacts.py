@@ -14,6 +14,7 @@ from interphase_sim.cell.parameters import ocp_table
 from interphase_sim.errors import InputError
 from interphase_sim.interphase import column, contacts, kernels
 from interphase_sim.interphase.contacts import Contacts, Setting
+from interphase_sim.scenario import load_scenario
 
 HOUR = 3600.0
 AREAS = {"ncm": 300.0, "carbon": 500.0, "collector": 10.0}
@@ -288,7 +289,10 @@ def test_fields_and_profile_of_a_resolved_contact_agree() -> None:
     ("changes", "reason"),
     [
         ({"coating.coverage_loss": 0.01}, r'coverage_loss must be 0 with contact = "resolved": its gap keeps its size'),
-        ({"coating.coverage": 0.95}, r"coating\.coverage: touching particles cover at most 0\.907, not 0\.95; name"),
+        (
+            {"coating.coverage": 0.95},
+            r"particles cover at most 0\.907, not 0\.95; set coating\.coverage to 0\.907 or less",
+        ),
         ({"numerics.unit_cell_rings": 10}, r"unit_cell_rings: 10 leave 3 .* smallest number that does is 12"),
     ],
 )
@@ -312,16 +316,6 @@ def test_the_shipped_coverage_is_refused_with_advice_that_helps(change: dict[str
     with pytest.raises(InputError, match=r"0\.907 or less, or coating\.filler to .* carbonate or residue"):
         contacts.setting(shipped, AREAS, 0.47)
     assert contacts.setting(shipped.replace(change), AREAS, 0.47).rings is not None
-
-
-def test_covered_oxide_of_a_resolved_contact_exchanges_as_the_scenario_says() -> None:
-    """Per covered area, while a mixed contact counts it per whole area."""
-    for given, factor in ((0.025, 0.025), (0.2, 0.2)):
-        s = setting("coated", RESOLVED | {"coating.covered_rate": given})
-        rates = contacts.pristine(s).ncm[0].rates
-        assert rates.kappa_cov == near(factor * rates.kappa_0, rel=EXACT)
-        mixed = contacts.pristine(setting("coated", {"coating.covered_rate": given})).ncm[0].rates
-        assert mixed.kappa_cov == near(0.9 * rates.kappa_cov, rel=EXACT)
 
 
 def test_a_resolved_contact_without_coverage_is_bare() -> None:
