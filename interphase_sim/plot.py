@@ -467,6 +467,16 @@ def _channel_key() -> list[Line2D | Patch]:
     return [*key, interaction, Line2D([], [], color="0.1", linewidth=1.2, label="total")]
 
 
+def map_files(results: Sequence[xr.Dataset]) -> list[str]:
+    """Names of the figures of those results that a resolved contact gave a unit cell."""
+    return [map_file(cell.name) for cell in _cells(results) if "unit_cell" in cell.data]
+
+
+def map_file(name: str) -> str:
+    """Name of the figure of a unit cell."""
+    return f"unit_cell_{name}.png".replace(" ", "_")
+
+
 def save_all(results: Sequence[xr.Dataset], directory: str | Path, measured: Rows | None = None) -> list[Path]:
     """Draw every figure into `directory` as PNG at 150 dpi; returns the paths written."""
     figures = {
@@ -475,9 +485,8 @@ def save_all(results: Sequence[xr.Dataset], directory: str | Path, measured: Row
         "interphase.png": interphase(results),
         "losses.png": losses(results),
     }
-    for cell in _cells(results):
-        if "unit_cell" in cell.data:
-            figures[f"unit_cell_{cell.name}.png".replace(" ", "_")] = unit_cell(cell.data)
+    resolved = [cell.data for cell in _cells(results) if "unit_cell" in cell.data]
+    figures |= {name: unit_cell(data) for name, data in zip(map_files(results), resolved, strict=True)}
     folder = Path(directory)
     try:
         folder.mkdir(parents=True, exist_ok=True)

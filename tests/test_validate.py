@@ -520,6 +520,32 @@ def test_files_of_another_origin_are_refused_and_untouched() -> None:
     }
 
 
+def test_maps_of_a_resolved_contact_are_files_of_its_own(tmp_path: Path) -> None:
+    """Written, listed, replaced; one of another origin is refused, whoever simulates."""
+    stored, out, name = tmp_path / "stored", tmp_path / "out", "unit_cell_coated.png"
+    for cell in ("bare", "coated"):
+        results.write(good(cell, resolved=cell == "coated"), stored / f"{cell}.nc")
+    for _ in range(2):
+        report = validate.run(out, stored)
+        assert {file.name for file in out.iterdir()} == set(report["files"]) == WRITTEN | {name}
+    (out / "report.json").unlink()
+    for file in WRITTEN - {"report.json"}:
+        (out / file).unlink()
+    with pytest.raises(InputError, match=f"out: holds {name} not written by validate"):
+        validate.run(out, stored)
+
+
+def test_a_resolved_scenario_keeps_off_maps_of_another_origin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything is simulated."""
+    changes = {"coating.contact": "resolved", "coating.coverage": 0.9}
+    monkeypatch.setattr(
+        validate, "load_scenario", lambda name: load_scenario(name).replace(changes if name == "coated" else {})
+    )
+    (tmp_path / "unit_cell_coated.png").write_text("precious")
+    with pytest.raises(InputError, match=r"holds unit_cell_coated\.png not written by validate"):
+        validate.run(tmp_path)
+
+
 @pytest.mark.usefixtures("_made_up", "_undrawn")
 def test_other_files_in_the_folder_stay() -> None:
     Path("out").mkdir()

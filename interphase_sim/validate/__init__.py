@@ -13,7 +13,7 @@ import xarray as xr
 
 from interphase_sim import measured, plot, results
 from interphase_sim.errors import InputError
-from interphase_sim.scenario import load_scenario
+from interphase_sim.scenario import Scenario, load_scenario
 from interphase_sim.validate import criteria, pair, study
 from interphase_sim.validate.judge import CELLS, judge, scenario_of
 from interphase_sim.validate.table import print_table
@@ -38,12 +38,12 @@ def run(
     """
     shipped = {cell: load_scenario(cell) for cell in CELLS}
     copies = () if stored is not None and stored.resolve() == directory.resolve() else RESULTS
-    names = (REPORT, *copies, *FIGURES)
+    cells = {cell: _stored(stored, cell) for cell in CELLS} if stored is not None else {}
+    maps = plot.map_files([*cells.values()]) if cells else _expected_maps(shipped.values())
+    names = (REPORT, *copies, *FIGURES, *maps)
     own = _own_files(directory, names)
     wall: dict[str, float | None] = dict.fromkeys(("setup", *CELLS))
-    if stored is not None:
-        cells = {cell: _stored(stored, cell) for cell in CELLS}
-    else:
+    if not cells:
         runs = pair.simulate_all(shipped, progress)
         cells = {cell: timed.result for cell, timed in runs.items()}
         wall = {"setup": max(timed.setup for timed in runs.values())}
@@ -56,6 +56,11 @@ def run(
         results.write(cells[Path(name).stem], directory / name)
     plot.save_all([*cells.values()], directory, measured.capacities())
     return report
+
+
+def _expected_maps(scenarios: Iterable[Scenario]) -> list[str]:
+    """Figures of the unit cells that resolved contacts will have."""
+    return [plot.map_file(s.name) for s in scenarios if s.coating and s.coating.contact == "resolved"]
 
 
 def _stored(folder: Path, cell: str) -> xr.Dataset:
