@@ -318,6 +318,16 @@ def test_the_shipped_coverage_is_refused_with_advice_that_helps(change: dict[str
     assert contacts.setting(shipped.replace(change), AREAS, 0.47).rings is not None
 
 
+def test_covered_oxide_of_a_resolved_contact_exchanges_as_the_scenario_says() -> None:
+    """Per covered area, while a mixed contact counts it per whole area."""
+    for given, factor in ((0.025, 0.025), (0.2, 0.2)):
+        s = setting("coated", RESOLVED | {"coating.covered_rate": given})
+        rates = contacts.pristine(s).ncm[0].rates
+        assert rates.kappa_cov == near(factor * rates.kappa_0, rel=EXACT)
+        mixed = contacts.pristine(setting("coated", {"coating.covered_rate": given})).ncm[0].rates
+        assert mixed.kappa_cov == near(0.9 * rates.kappa_cov, rel=EXACT)
+
+
 def test_a_resolved_contact_without_coverage_is_bare() -> None:
     s = setting("coated", RESOLVED | {"coating.coverage": 0.0, "coating.gap_radius": None})
     bare = setting()
