@@ -17,6 +17,8 @@ BOLTZMANN = 1.380649e-23  # J K-1
 ROOM = 298.15
 ROCK_SALT_VOLUME = 11.2e-6  # m3 mol-1 of NiO-type rock salt, one formula unit per oxygen lost
 CLOSE_PACKED = 0.907  # largest coverage of a plane by equal discs
+MIXED_ABOVE, SEPARATE_BELOW = 1.0, 0.1  # bounds of L/(2 r_c) within which a laterally uniform layer is trusted
+WIDEST = 300e-9  # m, radius of the largest unit cell in which the closure's few rings were compared
 
 
 @dataclass(frozen=True)
@@ -150,6 +152,11 @@ def block_resistance(cover: Shield, coverage: float, exposed: float) -> float:
     return (1.0 - exposed) / _covered(cover, 1.0 - coverage, exposed)
 
 
+def around_a_gap(coating: Coating) -> bool:
+    """Whether the contact is a unit cell around one gap, finely ("resolved") or coarsely ("closure") cut."""
+    return coating.contact in ("closure", "resolved")
+
+
 def exposed_share(coating: Coating) -> float:
     """Share of the contact where oxide meets electrolyte: gaps that no filler has closed [1].
 
@@ -159,12 +166,14 @@ def exposed_share(coating: Coating) -> float:
     coverage, filled = coating.coverage.si, coating.filler_coverage.si
     if coating.filler == "electrolyte" and coverage > CLOSE_PACKED:
         raise InputError(
-            f'coating.coverage: with contact = "resolved" touching particles cover at most {CLOSE_PACKED}, not '
-            f"{coverage:g}; set coating.coverage to {CLOSE_PACKED} or less, or coating.filler to what else covers "
+            f'coating.coverage: with contact = "{coating.contact}" touching particles cover at most {CLOSE_PACKED}, '
+            f"not {coverage:g}; set coating.coverage to {CLOSE_PACKED} or less, or coating.filler to what else covers "
             "the oxide between them, carbonate or residue"
         )
     if filled >= 1:
-        raise InputError('coating.filler_coverage must lie below 1 with contact = "resolved": no gap is left open')
+        raise InputError(
+            f'coating.filler_coverage must lie below 1 with contact = "{coating.contact}": no gap is left open'
+        )
     return (1.0 - coverage) * (1.0 - filled)
 
 
@@ -172,8 +181,8 @@ def patches(coating: Coating | None, coverage: float, kinetics: Kinetics, temper
     """The patches of a contact: one when bare or "mixed", exposed and covered in parallel when "separate".
 
     Exposed oxide exchanges through 1/(kappa_0 f) + h/D_gap + (pi r_p/(4 D)) (1 - sqrt(1 - theta))^1.5 + L_rs/D_rs.
-    Filled gaps count as covered for the filled share. Patches side by side need no constriction. A "resolved"
-    contact knows its gaps: no resistance of theirs is left, kappa_cov is per covered area, v per exposed area.
+    Filled gaps count as covered for the filled share. Patches side by side need no constriction. A unit
+    cell knows its gap: no resistance of it is left, kappa_cov is per covered area, v per exposed area.
     """
     oxygen = kinetics.oxygen
     kappa = oxygen.exchange.si
@@ -183,7 +192,7 @@ def patches(coating: Coating | None, coverage: float, kinetics: Kinetics, temper
     filled = coating.filler_coverage.si
     exposed = (1.0 - coverage) * (1.0 - filled)
     hidden = kappa * covered_rate_factor(coating)
-    if coating.contact == "resolved":
+    if around_a_gap(coating):
         return (Patch(1.0, exposed, kappa, hidden, 0.0, rs),)
     gap = coating.thickness.si / oxygen.gap_diffusivity.si
     if coating.contact == "separate":
@@ -226,3 +235,26 @@ def regime(coating: Coating | None, coverage: float, layer: float) -> float:
     if coating is None or coverage <= 0 or coating.gap_radius is None:
         return math.nan
     return layer / (2 * cell_radius(coating.gap_radius.si, coverage))
+
+
+def doubt(coating: Coating | None, coverage: float, layer: float) -> str | None:
+    """Why the contact's closure cannot be trusted at a layer thickness [m], or None."""
+    if coating is None or coverage <= 0 or coating.gap_radius is None or coating.contact == "resolved":
+        return None
+    if coating.contact == "closure":
+        radius = cell_radius(coating.gap_radius.si, 1.0 - exposed_share(coating))
+        return (
+            f"the gaps lie {2e9 * radius:.3g} nm apart, above {2e9 * WIDEST:g} nm; the few rings of "
+            'contact = "closure" were not compared there, "resolved" holds'
+            if radius > WIDEST
+            else None
+        )
+    reached = regime(coating, coverage, layer)
+    mixed = coating.contact == "mixed"
+    if (reached >= MIXED_ABOVE) if mixed else (reached <= SEPARATE_BELOW):
+        return None
+    return (
+        f'layer over gap distance L/(2 r_c) is {reached:.2g}; contact = "{coating.contact}" holds '
+        f"{f'above {MIXED_ABOVE:g}' if mixed else f'below {SEPARATE_BELOW:g}'}, in between it decides the answer; "
+        '"closure" and "resolved" do not'
+    )

@@ -342,14 +342,14 @@ def _cell_and_interface_key(cells: Sequence[_Cell]) -> list[Line2D]:
 
 @_styled
 def unit_cell(result: xr.Dataset) -> Figure:
-    """Maps around a gap of a resolved coating: products and ionic conductivity, a row for every output cycle.
+    """Maps around a gap of a coating: products and ionic conductivity, a row for every output cycle.
 
     Left of a panel is the axis of the gap, below it the NCM; hatched is the coating. Concentrations in mol per litre,
     lengths in nm; the colours of a column are the same in every row.
-    Raises InputError for a result whose coating is not resolved.
+    Raises InputError for a result without a unit cell.
     """
     if "unit_cell" not in result:
-        raise InputError('no unit cell to draw: the coating of this result has contact other than "resolved"')
+        raise InputError('no unit cell to draw: only coatings with contact = "resolved" or "closure" have one')
     outputs = [int(n) for n in result["output_cycle"].values]
     figure = Figure(figsize=(10.4, 0.9 + 2.7 * max(len(outputs), 1)), layout="constrained")
     panels = figure.subplots(max(len(outputs), 1), len(_PRODUCTS) + 1, sharex=True, sharey=True, squeeze=False)
@@ -468,7 +468,7 @@ def _channel_key() -> list[Line2D | Patch]:
 
 
 def map_files(results: Sequence[xr.Dataset]) -> list[str]:
-    """Names of the figures of those results that a resolved contact gave a unit cell."""
+    """Names of the figures of those results that a coating gave a unit cell."""
     return [map_file(cell.name) for cell in _cells(results) if "unit_cell" in cell.data]
 
 

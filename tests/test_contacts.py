@@ -310,9 +310,10 @@ CARBONATE = {
 
 
 @pytest.mark.parametrize("change", [{"coating.coverage": 0.907}, CARBONATE])
-def test_the_shipped_coverage_is_refused_with_advice_that_helps(change: dict[str, Any]) -> None:
-    """On the shipped grid; 0.941 is more than touching particles can cover."""
-    shipped = load_scenario("coated").replace(RESOLVED)
+@pytest.mark.parametrize("contact", ["resolved", "closure"])
+def test_coverage_beyond_close_packing_is_refused_with_advice_that_helps(contact: str, change: dict[str, Any]) -> None:
+    """On the shipped grids."""
+    shipped = load_scenario("coated").replace({"coating.contact": contact, "coating.coverage": 0.94})
     with pytest.raises(InputError, match=r"0\.907 or less, or coating\.filler to .* carbonate or residue"):
         contacts.setting(shipped, AREAS, 0.47)
     assert contacts.setting(shipped.replace(change), AREAS, 0.47).rings is not None
@@ -326,6 +327,21 @@ def test_covered_oxide_of_a_resolved_contact_exchanges_as_the_scenario_says() ->
         assert rates.kappa_cov == near(factor * rates.kappa_0, rel=EXACT)
         mixed = contacts.pristine(setting("coated", {"coating.covered_rate": given})).ncm[0].rates
         assert mixed.kappa_cov == near(0.9 * rates.kappa_cov, rel=EXACT)
+
+
+def test_the_closure_ages_like_the_resolved_contact() -> None:
+    """On the shipped grids, a contact dose and ten days of a charged cell at 4.3 V."""
+    hot = column.Drive(np.array([0.0, 10 * 86400.0]), np.full(2, 1.5), np.ones(2), np.ones(2))
+    shipped = load_scenario("coated")
+    found = []
+    for contact in ("resolved", "closure"):
+        s = contacts.setting(shipped.replace({"coating.contact": contact}), AREAS, 0.47)
+        old = contacts.advance(s, contacts.contact_dose(s, contacts.pristine(s)), hot)
+        found.append((contacts.amounts(old)["ncm"], contacts.film_resistance(s, old)))
+    (amounts, film), (coarse, coarse_film) = found
+    assert coarse_film == near(film, rel=0.05)
+    for species, amount in amounts.items():
+        assert coarse[species] == near(amount, rel=0.05), species
 
 
 def test_a_resolved_contact_without_coverage_is_bare() -> None:

@@ -259,7 +259,7 @@ BAD_LINES = [
         '"carbonat"',
         "'carbonat' is none of electrolyte, carbonate, residue, did you mean 'carbonate'?",
     ),
-    ("contact", '"mixt"', "'mixt' is none of mixed, separate, resolved, did you mean 'mixed'?"),
+    ("contact", '"mixt"', "'mixt' is none of closure, mixed, separate, resolved, did you mean 'mixed'?"),
     ("cycles", "0", "'0' must be at least 1"),
     ("cycles", '"200"', "'200' must be a whole number"),
     ("cycles", "20.5", "'20.5' must be a whole number"),
@@ -326,7 +326,7 @@ def test_all_errors_of_a_file_are_told_at_once(tmp_path: Path) -> None:
     for old, new in (
         ('s = "15 nm"', 's = "15"'),
         ("0.80", "2"),
-        ('"mixed"', '"mixt"'),
+        ('"closure"', '"mixt"'),
         ("200\n", "0\n"),
         ("kinetics.t", "k.t"),
     ):

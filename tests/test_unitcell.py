@@ -19,7 +19,7 @@ from interphase_sim.errors import InputError
 from interphase_sim.interphase import column, contacts, kernels, unitcell
 from interphase_sim.interphase.column import Column
 from interphase_sim.interphase.kernels import Array, Rates
-from interphase_sim.interphase.unitcell import Block, Geometry, Rings
+from interphase_sim.interphase.unitcell import Block, Fineness, Geometry, Rings
 from interphase_sim.scenario import Numerics, load_scenario
 
 NM = 1e-9
@@ -33,7 +33,7 @@ RATES = PHYSICAL._replace(exposed=1.0, r_gap=0.0)
 
 def cell(rates: Rates = RATES, geometry: Geometry = GEOMETRY, across: int = 12, along: int = 30) -> Column:
     edge = min(0.5 * NM, geometry.gap / 8)
-    return unitcell.new_cell(unitcell.rings(geometry, across, along, edge), rates, REACH)
+    return unitcell.new_cell(unitcell.rings(geometry, Fineness(across, along, edge)), rates, REACH)
 
 
 def rings_of(contact: Column) -> Rings:
@@ -45,7 +45,7 @@ def rings_of(contact: Column) -> Rings:
 
 
 def test_there_is_as_much_electrolyte_as_in_the_column() -> None:
-    grid = unitcell.rings(GEOMETRY, 12, 30, 0.5 * NM)
+    grid = unitcell.rings(GEOMETRY, Fineness(12, 30, 0.5 * NM))
     assert grid.width.sum() == near(200 * NM, rel=1e-12)  # a sum of cells
     assert grid.share.sum() == near(1.0, rel=1e-12)  # a sum of squares
     in_gap = grid.width[grid.centre < 15 * NM].sum()
@@ -54,7 +54,7 @@ def test_there_is_as_much_electrolyte_as_in_the_column() -> None:
 
 
 def test_cells_are_finest_at_the_rim_the_oxide_and_the_coating() -> None:
-    grid = unitcell.rings(GEOMETRY, 20, 60, 0.5 * NM)
+    grid = unitcell.rings(GEOMETRY, Fineness(20, 60, 0.5 * NM))
     dr, dz, k, j = np.diff(grid.radius), np.diff(grid.height), grid.gap_rings, grid.gap_rows
     assert grid.radius[k] == near(7.5 * NM, rel=1e-12)  # sums of widths
     assert grid.height[j] == near(15 * NM, rel=1e-12)  # sums of widths
@@ -66,7 +66,7 @@ def test_cells_are_finest_at_the_rim_the_oxide_and_the_coating() -> None:
 
 
 def test_halved_edges_and_doubled_numbers_halve_every_cell() -> None:
-    coarse, fine = (unitcell.rings(GEOMETRY, 12 * k, 40 * k, 0.5 * NM / k) for k in (1, 2))
+    coarse, fine = (unitcell.rings(GEOMETRY, Fineness(12 * k, 40 * k, 0.5 * NM / k)) for k in (1, 2))
     for name in ("radius", "height"):
         ratio = np.diff(getattr(fine, name)).max() / np.diff(getattr(coarse, name)).max()
         assert ratio == near(0.5, rel=0.1)  # numbers of cells are whole
@@ -76,24 +76,24 @@ def test_halved_edges_and_doubled_numbers_halve_every_cell() -> None:
 
 def test_a_gap_wider_than_its_disc_is_refused() -> None:
     with pytest.raises(InputError, match=r"gap of radius 4e-08 m does not fit its disc; at most 3e-08 m"):
-        unitcell.rings(replace(GEOMETRY, gap=40 * NM), 20, 40, NM)
+        unitcell.rings(replace(GEOMETRY, gap=40 * NM), Fineness(20, 40, NM))
 
 
 @pytest.mark.parametrize(("across", "along", "name"), [(8, 60, "rings"), (20, 5, "rows")])
 def test_a_grid_too_coarse_for_the_gap_names_the_smallest_that_is_not(across: int, along: int, name: str) -> None:
     with pytest.raises(InputError, match=rf"unit_cell_{name}: .* the smallest number that does is (\d+)") as refusal:
-        unitcell.rings(GEOMETRY, across, along, 0.5 * NM)
+        unitcell.rings(GEOMETRY, Fineness(across, along, 0.5 * NM))
     enough = int(str(refusal.value).split()[-1])
     numbers = {"rings": (enough, 60), "rows": (20, enough)}[name]
-    assert unitcell.rings(GEOMETRY, *numbers, 0.5 * NM).gap_rings >= unitcell.COARSEST
+    assert unitcell.rings(GEOMETRY, Fineness(*numbers, 0.5 * NM)).gap_rings >= Fineness._field_defaults["fewest"]
     too_few = {"rings": (enough - 1, 60), "rows": (20, enough - 1)}[name]
     with pytest.raises(InputError):
-        unitcell.rings(GEOMETRY, *too_few, 0.5 * NM)
+        unitcell.rings(GEOMETRY, Fineness(*too_few, 0.5 * NM))
 
 
 def test_electrons_reach_around_the_rim_but_not_through_the_coating() -> None:
     thin = replace(GEOMETRY, thickness=2 * NM)
-    grid = unitcell.rings(thin, 30, 60, 0.2 * NM)
+    grid = unitcell.rings(thin, Fineness(30, 60, 0.2 * NM))
     weight = grid.full(unitcell.electron_reach(grid, 3 * NM))
     middle = 0.5 * (grid.radius[1:] + grid.radius[:-1])
     k, j = grid.gap_rings, grid.gap_rows
@@ -442,7 +442,7 @@ def test_a_tighter_tolerance_lands_closer() -> None:
 def opened(epsilon: float, thickness: float = 0.0, across: int = 100, along: int = 120) -> tuple[Rings, float]:
     """A gap of radius 1 in a disc of radius 1/epsilon under an insulating coating: resistance per contact area."""
     geometry = Geometry(1.0, 1 / epsilon, thickness, 4 / epsilon)
-    grid = unitcell.rings(geometry, across, along, 1e-3)
+    grid = unitcell.rings(geometry, Fineness(across, along, 1e-3))
     block = Block(1e-12, 1e-12, 1e12)
     return grid, unitcell.ionic_resistance(grid, np.ones(grid.width.size), block, 1.0)
 
@@ -471,7 +471,7 @@ def test_a_deep_gap_adds_its_own_length() -> None:
 
 
 def test_a_conducting_coating_carries_current_beside_its_gap() -> None:
-    grid = unitcell.rings(GEOMETRY, 12, 30, 0.5 * NM)
+    grid = unitcell.rings(GEOMETRY, Fineness(12, 30, 0.5 * NM))
     sigma = np.full(grid.width.size, 0.4)
     open_, shut = (unitcell.ionic_resistance(grid, sigma, Block(x, x, 0.0), 0.4) for x in (0.4, 1e-9))
     lifted = 15 / 16 * 15 * NM / 0.4
@@ -501,9 +501,11 @@ def test_the_default_grids_agree_on_a_uniform_contact(coated: bool) -> None:
     flat = replace(bare, rates=rates, reach=0.0 * bare.reach if coated else bare.reach)
     numbers = Numerics()
     depth, edge = float(s.grid.width.sum()), numbers.unit_cell_edge.si
-    whole = unitcell.rings(Geometry(3 * NM, 3 * NM, 15 * NM, depth), 6, numbers.unit_cell_rows, edge)
+    whole = unitcell.rings(Geometry(3 * NM, 3 * NM, 15 * NM, depth), Fineness(6, numbers.unit_cell_rows, edge))
     floor = np.linspace(0.0, 15 * NM, 6)[:-1]
-    over = 15 * NM + unitcell.rings(Geometry(1.0, 1.0, 0.0, depth), 1, numbers.unit_cell_rows - 40, edge).height
+    over = (
+        15 * NM + unitcell.rings(Geometry(1.0, 1.0, 0.0, depth), Fineness(1, numbers.unit_cell_rows - 40, edge)).height
+    )
     closed = unitcell.between(
         Geometry(0.0, 3 * NM, 15 * NM, depth), whole.radius, np.concatenate((floor, over)), 0, floor.size
     )
@@ -526,6 +528,6 @@ def test_the_default_grids_agree_on_a_uniform_contact(coated: bool) -> None:
 
 def test_a_part_of_one_cell_was_widened_for_ever() -> None:
     assert column.graded_faces(1, 1e-10, 1.0).tolist() == [0.0, 1.0]
-    narrow = unitcell.rings(replace(GEOMETRY, disc=7.6 * NM), 20, 40, 0.5 * NM)
+    narrow = unitcell.rings(replace(GEOMETRY, disc=7.6 * NM), Fineness(20, 40, 0.5 * NM))
     assert narrow.radius[-1] == near(7.6 * NM, rel=1e-12)  # a sum of widths
     assert narrow.gap_rings == 19

@@ -14,12 +14,16 @@ from interphase_sim.errors import InputError
 from interphase_sim.interphase import column, kernels, unitcell
 from interphase_sim.interphase.column import Column, Drive, Grid
 from interphase_sim.interphase.kernels import Array, Rates
-from interphase_sim.interphase.unitcell import Block, Rings
+from interphase_sim.interphase.unitcell import Block, Fineness, Rings
 from interphase_sim.scenario import Coating, Kinetics, Scenario
 
 FULL_ACTIVITY = 4.2  # V vs Li/Li+, where the oxygen activity is one by definition
 LITHIUM_EXTRACTED_AT_FULL_ACTIVITY = 0.654  # of Li1MO2 at 4.2 V, from the NCM622 potential
-FIXED = {"separate": "its patches keep their areas", "resolved": "its gap keeps its size"}
+FIXED = {
+    "separate": "its patches keep their areas",
+    "closure": "its gap keeps its size",
+    "resolved": "its gap keeps its size",
+}
 PHASES = ("Li6PS5Cl", "Li3PS4", "Li2S", "LiCl", "Li3PO4", "Li2SO4", "S", "P2S5/2")
 
 
@@ -27,7 +31,7 @@ PHASES = ("Li6PS5Cl", "Li3PS4", "Li2S", "LiCl", "Li3PO4", "Li2SO4", "S", "P2S5/2
 class Setting:
     """What does not change during a run: kinetics, temperature [K], areas [m2 kg-1 of NCM622], grid, phases.
 
-    A resolved contact has rings for the NCM, with a tolerance of their own, and the block its coating is.
+    Around a gap ("closure", "resolved") the NCM has rings, with a tolerance of their own, and the coating is a block.
     """
 
     kinetics: Kinetics
@@ -61,7 +65,7 @@ class Setting:
 
 @dataclass(frozen=True, eq=False)
 class Contacts:
-    """State of the contacts: patches of the NCM and their columns (one on rings when resolved), the electronic
+    """State of the contacts: patches of the NCM and their columns (one on rings around a gap), the electronic
     contact, coverage.
 
     Carbon and collector see the same potential and hold no oxygen, so one column per area serves both.
@@ -95,21 +99,32 @@ def setting(scenario: Scenario, areas: dict[str, float], electrolyte_conductivit
         volumes=np.array(volumes, dtype=float),
         sigmas=(electrolyte_conductivity, layer.thiophosphate_conductivity.si, layer.insulating_conductivity.si),
         rings=_rings(scenario),
-        rings_tolerance=numerics.unit_cell_tolerance,
-        block=_block(coat, cover) if coat and cover and coat.contact == "resolved" else None,
+        rings_tolerance=numerics.closure_tolerance if _coarse(coat) else numerics.unit_cell_tolerance,
+        block=_block(coat, cover) if coat and cover and coating.around_a_gap(coat) else None,
     )
 
 
 def _rings(scenario: Scenario) -> Rings | None:
-    """The unit cell of a resolved contact; filled gaps are part of its coating."""
-    coat, numerics = scenario.coating, scenario.numerics
-    if coat is None or coat.contact != "resolved" or coat.coverage.si <= 0 or coat.gap_radius is None:
+    """The unit cell around one gap; filled gaps are part of its coating."""
+    coat = scenario.coating
+    if coat is None or not coating.around_a_gap(coat) or coat.coverage.si <= 0 or coat.gap_radius is None:
         return None
     radius = coat.gap_radius.si
     disc = radius / math.sqrt(coating.exposed_share(coat))
     available = scenario.kinetics.layer.electrolyte_available.si
-    geometry = unitcell.Geometry(radius, disc, coat.thickness.si, available)
-    return unitcell.rings(geometry, numerics.unit_cell_rings, numerics.unit_cell_rows, numerics.unit_cell_edge.si)
+    return unitcell.rings(unitcell.Geometry(radius, disc, coat.thickness.si, available), _fineness(scenario))
+
+
+def _coarse(coat: Coating | None) -> bool:
+    return coat is not None and coat.contact == "closure"
+
+
+def _fineness(scenario: Scenario) -> Fineness:
+    """The cut of the unit cell; the closure's is coarse, in as few rings as its amounts and resistance bear."""
+    n = scenario.numerics
+    if _coarse(scenario.coating):
+        return Fineness(n.closure_rings, n.closure_rows, n.closure_edge.si, fewest=2, keys="closure")
+    return Fineness(n.unit_cell_rings, n.unit_cell_rows, n.unit_cell_edge.si)
 
 
 def _block(coat: Coating, cover: Shield) -> Block:
@@ -288,7 +303,7 @@ def profiles(s: Setting, contacts: Contacts) -> dict[str, Array]:
 
 
 def fields(s: Setting, contacts: Contacts) -> tuple[Array, Array]:
-    """Concentrations (10, rows, rings) [mol m-3] and ionic conductivity (rows, rings) [S m-1] of a resolved contact.
+    """Concentrations (10, rows, rings) [mol m-3] and ionic conductivity (rows, rings) [S m-1] around a gap.
 
     Not a number where the coating is.
     """

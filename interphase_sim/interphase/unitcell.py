@@ -23,6 +23,7 @@ import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +33,16 @@ from interphase_sim.interphase import kernels
 from interphase_sim.interphase.column import SLICES, Column, Grid, Slices, graded_faces, slice_up
 from interphase_sim.interphase.kernels import Array, Mesh, Rates
 
-COARSEST = 4  # cells across the gap's radius, and along its depth
+
+class Fineness(NamedTuple):
+    """How finely a unit cell is cut: rings over the disc, rows over the height, width of the cells at the rim, the
+    oxide and the coating [m], fewest cells across the gap's radius and along its depth, and the keys' prefix."""
+
+    rings: int
+    rows: int
+    edge: float
+    fewest: int = 4
+    keys: str = "unit_cell"
 
 
 @dataclass(frozen=True)
@@ -170,36 +180,36 @@ def split(lengths: tuple[float, ...], cells: int, edge: float) -> tuple[int, ...
     return tuple(counts)
 
 
-def rings(geometry: Geometry, across: int, along: int, edge: float) -> Rings:
-    """Rings and rows that are ``edge`` [m] wide at the rim of the gap, at the oxide and on the coating, and widen
-    by a constant ratio away from there.
+def rings(geometry: Geometry, cut: Fineness) -> Rings:
+    """Rings and rows that are narrowest at the rim of the gap, at the oxide and on the coating, and widen by a
+    constant ratio away from there.
 
-    ``across`` rings over the disc, ``along`` rows over the height; halving ``edge`` and doubling both halves
-    every cell.
+    Halving ``cut.edge`` and doubling rings and rows halves every cell.
     Raises InputError for a gap wider than its disc and for too few cells in the gap, with the nearest valid value.
     """
     gap, disc, h = geometry.gap, geometry.disc, geometry.thickness
     if gap > disc:
         raise InputError(f"a gap of radius {gap:.3g} m does not fit its disc; at most {disc:.3g} m")
-    inner, outer = split((gap, disc - gap), across, edge) if gap < disc else (across, 0)
-    low, high, above = split((h / 2, h / 2, geometry.height - h), along, edge) if outer and h > 0 else (0, 0, along)
-    _fine_enough("rings", "radius", inner, lambda n: split((gap, disc - gap), n, edge)[0], across, outer > 0)
-    _fine_enough(
-        "rows", "depth", low + high, lambda n: sum(split((h / 2, h / 2, geometry.height - h), n, edge)[:2]), along,
-        outer > 0 and h > 0,
-    )  # fmt: skip
+    edge, whole = cut.edge, (h / 2, h / 2, geometry.height - h)
+    inner, outer = split((gap, disc - gap), cut.rings, edge) if gap < disc else (cut.rings, 0)
+    low, high, above = split(whole, cut.rows, edge) if outer and h > 0 else (0, 0, cut.rows)
+    if outer:
+        _fine_enough(cut, "rings", "radius", inner, lambda n: split((gap, disc - gap), n, edge)[0])
+    if outer and h > 0:
+        _fine_enough(cut, "rows", "depth", low + high, lambda n: sum(split(whole, n, edge)[:2]))
     radius = faces([(gap, inner, True), (disc - gap, outer, False)], edge)
     tall = geometry.height - (h if low else 0.0)
     height = faces([(h / 2, low, False), (h / 2, high, True), (tall, above, False)], edge)
     return between(geometry, radius, height, inner, low + high)
 
 
-def _fine_enough(kind: str, what: str, found: int, at: Callable[[int], int], given: int, needed: bool) -> None:
-    if not needed or found >= COARSEST:
+def _fine_enough(cut: Fineness, kind: str, what: str, found: int, at: Callable[[int], int]) -> None:
+    if found >= cut.fewest:
         return
-    enough = next(n for n in range(given, 10_000) if at(n) >= COARSEST)
+    given = getattr(cut, kind)
+    enough = next(n for n in range(given, 10_000) if at(n) >= cut.fewest)
     raise InputError(
-        f"numerics.unit_cell_{kind}: {given} leave {found} across the {what} of the gap, which needs {COARSEST}; "
+        f"numerics.{cut.keys}_{kind}: {given} leave {found} across the {what} of the gap, which needs {cut.fewest}; "
         f"the smallest number that does is {enough}"
     )
 

@@ -203,7 +203,7 @@ class Coating(Section):
     shell_thickness: Annotated[Length | None, Field(validate_default=True)] = None
     filler: Literal["electrolyte", "carbonate", "residue"]
     filler_coverage: Fraction = preset(Fraction, 0.0)
-    contact: Literal["mixed", "separate", "resolved"]
+    contact: Literal["closure", "mixed", "separate", "resolved"] = "closure"
     covered_rate: Fraction | None = None
     rate_slope: Annotated[Parameter, Quantity("number", NON_NEGATIVE)]
     coverage_loss: BelowOne = preset(BelowOne, 0.0)
@@ -356,6 +356,10 @@ class Numerics(Section):
     unit_cell_rows: _Rings = 160
     unit_cell_edge: Length = preset(Length, "0.24 nm")
     unit_cell_tolerance: _Tolerance = 3e-4
+    closure_rings: _Rings = 12
+    closure_rows: _Rings = 120
+    closure_edge: Length = preset(Length, "0.24 nm")
+    closure_tolerance: _Tolerance = 1e-3
     solver_tolerance: _Tolerance = 1e-6
     particle_cells: Annotated[int, Field(ge=5, le=1000)] = 45
     exchange_tolerance: _CapacityChange = preset(_CapacityChange, "0.05 mAh/g")

@@ -19,14 +19,14 @@ kinetics = "shipped:kinetics.toml"
 [coating]
 coverage = 0.80                        # share of the NCM surface that is covered: try 0.5 and 0.95
 thickness = "15 nm"
-gap_radius = "1.2 nm"                  # 0.08 d between touching particles; 7.5 nm if one is missing
+gap_radius = "1.7 nm"                  # between touching particles of 15 nm; 7.5 nm if one is missing
 core = "LiNbO3 (amorphous)"            # a name of the coatings table
 shell = "Li2CO3"                       # leave out shell and the shell_... lines for a bare core
 shell_thickness = "1 nm"
 shell_conductivity = "1e-9 S/cm"       # the table knows only a range, so the scenario must choose
 shell_activation_energy = "0.7 eV"
 filler = "electrolyte"                 # what the gaps hold: electrolyte, carbonate or residue
-contact = "mixed"                      # "mixed": uniform; "separate": patches; "resolved": around one gap
+contact = "closure"                    # around a gap, coarsely; or "resolved", "mixed", "separate"
 covered_rate = 0.0249                  # oxygen exchange of covered over exposed oxide: 0.0027 to 0.23
 rate_slope = 5                         # used without covered_rate: weight of the table's energies, 2 to 8
 

@@ -29,7 +29,6 @@ PROFILE_ROWS = {
     "oxidised_sulfur": kernels.S0,
     "P2S5": kernels.PS25,
 }
-MIXED_ABOVE, SEPARATE_BELOW = 1.0, 0.1  # bounds of L/(2 r_c) within which a closure is trusted
 
 
 @dataclass
@@ -104,7 +103,7 @@ class Recorder:
         area = bench.setting.areas["ncm"] * bench.design.ncm_mass
         film, layer = ct.film_resistance(bench.setting, contacts), ct.layer_thickness(contacts)
         regime = coating.regime(bench.scenario.coating, contacts.coverage, layer)
-        self._warn(regime)
+        self._warn(contacts.coverage, layer)
         self.rows.append(
             {
                 **capacities,
@@ -126,17 +125,10 @@ class Recorder:
         # mol per m2 of contact times m2 per kg of NCM622, to mol per g
         self.amounts.append([[found[i][s] * bench.setting.areas[i] * 1e-3 for i in INTERFACES] for s in PROFILE_ROWS])
 
-    def _warn(self, regime: float) -> None:
-        chosen = self.bench.scenario.coating
-        if chosen is None or chosen.contact == "resolved" or math.isnan(regime) or self.warnings:
-            return
-        outside = regime < MIXED_ABOVE if chosen.contact == "mixed" else regime > SEPARATE_BELOW
-        if outside:
-            bound = f"above {MIXED_ABOVE:g}" if chosen.contact == "mixed" else f"below {SEPARATE_BELOW:g}"
-            self.warnings.append(
-                f"cycle {len(self.rows)}: layer over gap distance L/(2 r_c) is {regime:.2g}; "
-                f'contact = "{chosen.contact}" holds {bound}, in between the closure decides the answer'
-            )
+    def _warn(self, coverage: float, layer: float) -> None:
+        doubt = coating.doubt(self.bench.scenario.coating, coverage, layer)
+        if doubt and not self.warnings:
+            self.warnings.append(f"cycle {len(self.rows)}: {doubt}")
 
     def dataset(self) -> xr.Dataset:
         """The result of the run, in the terms of the variable table."""
