@@ -1,7 +1,8 @@
 """A coating on NCM622: from its descriptors to oxygen exchange, ionic resistance and the patches of a contact.
 
-Geometry: particles of thickness h cover the share theta of the oxide that touches electrolyte; the rest is
-open through gaps of radius r_p, one per unit cell of radius r_c = r_p / sqrt(1 - theta).
+Geometry: particles of thickness h cover the share theta of the oxide that touches electrolyte; the rest lies in
+gaps of radius r_p, one per unit cell of radius r_c = r_p / sqrt(1 - theta).  A filler closes a share of the gaps: they
+count as coating, unless all are filled; then the gap of the unit cell is.
 """
 
 from __future__ import annotations
@@ -42,8 +43,8 @@ class Patch:
 @dataclass(frozen=True)
 class Shield:
     """Ionic side of a coating: resistance of the covered part [ohm m2 of covered area], thickness [m],
-    gap radius [m], the conductivity in the gaps (None: that of the layer in them) and what one of the two shells
-    adds to ``covered`` [ohm m2]."""
+    gap radius [m], the conductivity of the filler (None: nothing but the layer is in the gaps) and what one of the
+    two shells adds to ``covered`` [ohm m2]."""
 
     covered: float
     thickness: float
@@ -157,24 +158,34 @@ def around_a_gap(coating: Coating) -> bool:
     return coating.contact in ("closure", "resolved")
 
 
-def exposed_share(coating: Coating) -> float:
-    """Share of the contact where oxide meets electrolyte: gaps that no filler has closed [1].
+def all_filled(coating: Coating) -> bool:
+    """Whether no gap is left open."""
+    return coating.filler_coverage.si >= 1
 
-    Raises InputError for coverage that touching particles cannot reach, and for a coating without a gap: both have
-    no unit cell around an open gap.
+
+def gap_share(coating: Coating) -> float:
+    """Share of the contact that lies in the gaps of the unit cells: the open ones, or all where all are filled [1].
+
+    Raises InputError for coverage that touching particles cannot reach: it has no unit cell around a gap.
     """
-    coverage, filled = coating.coverage.si, coating.filler_coverage.si
+    coverage = coating.coverage.si
     if coating.filler == "electrolyte" and coverage > CLOSE_PACKED:
         raise InputError(
             f'coating.coverage: with contact = "{coating.contact}" touching particles cover at most {CLOSE_PACKED}, '
             f"not {coverage:g}; set coating.coverage to {CLOSE_PACKED} or less, or coating.filler to what else covers "
             "the oxide between them, carbonate or residue"
         )
-    if filled >= 1:
-        raise InputError(
-            f'coating.filler_coverage must lie below 1 with contact = "{coating.contact}": no gap is left open'
-        )
-    return (1.0 - coverage) * (1.0 - filled)
+    return (1.0 - coverage) * (1.0 if all_filled(coating) else 1.0 - coating.filler_coverage.si)
+
+
+def filled_rate(coating: Coating, exchange: float, hidden: float) -> float:
+    """Oxygen exchange of oxide under filler at unit activity, 1/(1/kappa_0 + h/D_filler) [m s-1].
+
+    As that of covered oxide, ``hidden``, where no diffusivity of the filler is given.
+    """
+    if coating.filler_diffusivity is None:
+        return hidden
+    return exchange / (1.0 + exchange * coating.thickness.si / coating.filler_diffusivity.si)
 
 
 def patches(coating: Coating | None, coverage: float, kinetics: Kinetics, temperature: float) -> tuple[Patch, ...]:
@@ -189,11 +200,20 @@ def patches(coating: Coating | None, coverage: float, kinetics: Kinetics, temper
     rs = ROCK_SALT_VOLUME / oxygen.rocksalt_diffusivity.si
     if coating is None or coverage <= 0:
         return (Patch(1.0, 1.0, kappa, 0.0, 0.0, rs),)
-    filled = coating.filler_coverage.si
-    exposed = (1.0 - coverage) * (1.0 - filled)
-    hidden = kappa * covered_rate_factor(coating)
+    share = coating.filler_coverage.si
+    exposed = (1.0 - coverage) * (1.0 - share)
+    coated = kappa * covered_rate_factor(coating)
+    under_filler = filled_rate(coating, kappa, coated)
+    hidden = (coverage * coated + (1.0 - coverage) * share * under_filler) / (1.0 - exposed) if share else coated
     if around_a_gap(coating):
+        if all_filled(coating):
+            return (Patch(1.0, 1.0 - coverage, under_filler, coated, 0.0, rs),)
         return (Patch(1.0, exposed, kappa, hidden, 0.0, rs),)
+    if all_filled(coating):
+        raise InputError(
+            f'coating.filler_coverage must lie below 1 with contact = "{coating.contact}", which needs an open gap; '
+            'contact = "closure" or "resolved" does not'
+        )
     gap = coating.thickness.si / oxygen.gap_diffusivity.si
     if coating.contact == "separate":
         return (Patch(exposed, 1.0, kappa, 0.0, gap, rs), Patch(1.0 - exposed, 0.0, 0.0, hidden, 0.0, 0.0))
@@ -242,7 +262,7 @@ def doubt(coating: Coating | None, coverage: float, layer: float) -> str | None:
     if coating is None or coverage <= 0 or coating.gap_radius is None or coating.contact == "resolved":
         return None
     if coating.contact == "closure":
-        radius = cell_radius(coating.gap_radius.si, 1.0 - exposed_share(coating))
+        radius = cell_radius(coating.gap_radius.si, 1.0 - gap_share(coating))
         return (
             f"the gaps lie {2e9 * radius:.3g} nm apart, above {2e9 * WIDEST:g} nm; the few rings of "
             'contact = "closure" were not compared there, "resolved" holds'

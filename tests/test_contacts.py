@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -248,6 +249,43 @@ def test_filled_gaps_are_coating_to_a_resolved_contact() -> None:
     across = 2 * s.block.skin + 15e-9 / s.block.vertical
     conductance = 0.9 / s.shield.covered + 0.05 * 1e-8 / 15e-9
     assert across == near(0.95 / conductance, rel=1e-9)  # differences of resistances
+
+
+FILLED: dict[str, Any] = {"coating.filler": "residue", "coating.filler_coverage": 1.0}
+
+
+@pytest.mark.parametrize("contact", ["resolved", "closure"])
+def test_filled_gaps_that_are_like_the_coating_make_it_a_closed_one(contact: str) -> None:
+    """One exchange and one resistance across everywhere: a column on the same rows, and a resistance in series."""
+    changes = FILLED | {"coating.contact": contact, "coating.covered_rate": 0.025, "coating.filler_conductivity": 1e-8}
+    s = setting("coated", changes)
+    assert s.rings is not None
+    assert s.block is not None
+    assert s.rings.geometry.height == near(0.7e-6 + 15e-9, rel=EXACT)
+    alike = replace(s, block=replace(s.block, skin=0.0, filler=s.block.vertical))
+    fresh, across = contacts.pristine(alike), 15e-9 / s.block.vertical
+    assert contacts.film_resistance(alike, fresh) == near(across, rel=1e-6)  # beside 0.7 um of electrolyte
+    old = aged(s)
+    per_ring = old.ncm[0].u.reshape(2, -1).sum(axis=0) / s.rings.share
+    np.testing.assert_allclose(per_ring, per_ring[0], rtol=2e-4)  # rock salt forms under the gap alone
+    assert contacts.amounts(old)["ncm"]["electrons"] < 0  # no electron leaves through a solid
+
+
+def test_oxygen_passes_a_filler_by_diffusion() -> None:
+    slow = FILLED | {"coating.filler_conductivity": 1e-8, "coating.filler_diffusivity": 1e-19}
+    s = setting("coated", RESOLVED | slow)
+    (patch,) = contacts.pristine(s).patches
+    exchange = s.kinetics.oxygen.exchange.si
+    assert patch.kappa_0 == near(1 / (1 / exchange + 15e-9 / 1e-19), rel=EXACT)
+    assert patch.exposed == near(0.1, rel=EXACT)
+    assert contacts.amounts(aged(s))["ncm"]["P2S5"] == 0.0
+
+
+@pytest.mark.parametrize("contact", ["mixed", "separate"])
+def test_without_an_open_gap_patches_are_refused(contact: str) -> None:
+    s = setting("coated", FILLED | {"coating.contact": contact, "coating.filler_conductivity": 1e-8})
+    with pytest.raises(InputError, match=r'filler_coverage must lie below 1 .* contact = "closure" or "resolved"'):
+        contacts.pristine(s)
 
 
 def test_the_coating_is_its_core_between_its_shells() -> None:

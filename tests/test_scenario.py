@@ -279,6 +279,12 @@ BAD_TEXTS = [
     ("\nthickness", "\nthicknes", "coating.thicknes: unknown key, did you mean 'thickness'?"),
     ("[coating]", "[coatin]", "coatin: unknown key, did you mean 'coating'?"),
     ("coverage = 0.80", "coverage = 0", "coating.gap_radius: given, but coverage 0 has no gaps"),
+    (
+        "filler =",
+        'cell_radius = "1.5 nm"\nfiller =',
+        "coating.cell_radius: '1.5 nm' is no larger than gap_radius '1.7 nm'",
+    ),
+    ("filler =", 'cell_radius = "9 nm"\nfiller =', "with gap_radius '1.7 nm', which imply 3.801 nm; leave one"),
     ("filler =", "filler_coverage = 0.5\nfiller =", "coating.filler_coverage: given, but filler"),
     ("200]", "-5]", "numerics.output_cycles[2]: '-5' must be at least 0"),
     (CHARGE, CHARGE.replace("C/5", "C5"), "protocol.steps[0].rate: 'C5' is not a C-rate"),

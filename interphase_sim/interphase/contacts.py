@@ -105,14 +105,15 @@ def setting(scenario: Scenario, areas: dict[str, float], electrolyte_conductivit
 
 
 def _rings(scenario: Scenario) -> Rings | None:
-    """The unit cell around one gap; filled gaps are part of its coating."""
+    """The unit cell around one gap; filled gaps are part of its coating, unless all are."""
     coat = scenario.coating
     if coat is None or not coating.around_a_gap(coat) or coat.coverage.si <= 0 or coat.gap_radius is None:
         return None
     radius = coat.gap_radius.si
-    disc = radius / math.sqrt(coating.exposed_share(coat))
+    disc = radius / math.sqrt(coating.gap_share(coat))
     available = scenario.kinetics.layer.electrolyte_available.si
-    return unitcell.rings(unitcell.Geometry(radius, disc, coat.thickness.si, available), _fineness(scenario))
+    geometry = unitcell.Geometry(radius, disc, coat.thickness.si, available, coating.all_filled(coat))
+    return unitcell.rings(geometry, _fineness(scenario))
 
 
 def _coarse(coat: Coating | None) -> bool:
@@ -134,11 +135,10 @@ def _block(coat: Coating, cover: Shield) -> Block:
     and filler side by side.
     """
     factor = 1.0
-    if coat.filler_coverage.si > 0:
-        exposed = coating.exposed_share(coat)
-        factor = coating.block_resistance(cover, coat.coverage.si, exposed) / cover.covered
+    if 0 < coat.filler_coverage.si < 1:
+        factor = coating.block_resistance(cover, coat.coverage.si, coating.gap_share(coat)) / cover.covered
     core = (cover.covered - 2 * cover.shell) * factor
-    return Block(cover.thickness / core, cover.thickness / core, cover.shell * factor)
+    return Block(cover.thickness / core, cover.thickness / core, cover.shell * factor, cover.gap_conductivity)
 
 
 def _rates(kinetics: Kinetics, patch: Patch | None, temperature: float) -> Rates:

@@ -9,8 +9,12 @@ so that there is as much electrolyte per contact area as in a column of depth Z:
 not take its place.  No flux at r = r_c, at z = Z' and through the walls of the gap.  All areas, volumes and
 uptakes are per contact area pi r_c^2, so the sums of a column are the sums of a unit cell.
 
-The electrolyte in the gap reacts as it does elsewhere, while ``coating.patches`` lets oxygen pass a gap that does not
-react, by h/D_gap and a constriction: here a front must convert the gap before it spreads over the coating.
+A gap may be filled with a solid instead: then electrolyte lies above the coating alone, Z' = Z + h, and oxygen comes
+through the filler where it came through the gap.
+
+The electrolyte in an open gap reacts as it does elsewhere, while mixed and separate patches let oxygen pass a gap
+that does not react, by h/D_gap and a constriction: here a front must convert the gap before it spreads over the
+coating.
 
 Cost on one core with 32 rings and 160 rows (4300 cells): 2 ms a step, some 20 steps a half-cycle.  Of a step, the
 band's factorisation takes 45 %, its four solves with the elimination 40 %, right sides and the rest 15 %; a resistance
@@ -47,12 +51,14 @@ class Fineness(NamedTuple):
 
 @dataclass(frozen=True)
 class Geometry:
-    """Radius of the gap and of the disc around it, thickness of the coating, electrolyte per contact area [m]."""
+    """Radius of the gap and of the disc around it, thickness of the coating, electrolyte per contact area [m];
+    whether a solid fills the gap."""
 
     gap: float
     disc: float
     thickness: float
     available: float
+    filled: bool = False
 
     @property
     def covered(self) -> float:
@@ -61,8 +67,8 @@ class Geometry:
 
     @property
     def height(self) -> float:
-        """Z' = Z + theta h [m]."""
-        return self.available + self.covered * self.thickness
+        """Z' = Z + theta h, or Z + h over a filled gap [m]."""
+        return self.available + (1.0 if self.filled else self.covered) * self.thickness
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,13 +103,11 @@ class Rings(Grid):
     @functools.cached_property
     def electrolyte(self) -> npt.NDArray[np.bool_]:
         """Where there is electrolyte, (rows, rings)."""
-        inside = np.ones(self.shape, dtype=np.bool_)
-        inside[: self.gap_rows, self.gap_rings :] = False
-        return inside
+        return _electrolyte(self.geometry, self.shape, self.gap_rows, self.gap_rings)
 
-    def full(self, values: Array, coating: float = math.nan) -> Array:
-        """Values of the cells (n,) laid out on (rows, rings)."""
-        out = np.full(self.shape, coating)
+    def full(self, values: Array, solid: float | Array = math.nan) -> Array:
+        """Values of the cells (n,) laid out on (rows, rings); ``solid`` is the coating's, or one value per ring."""
+        out = np.full(self.shape, solid)
         out[self.electrolyte] = values
         return out
 
@@ -121,38 +125,46 @@ class Rings(Grid):
         return between(self.geometry, self.radius, height, self.gap_rings, SLICES * self.gap_rows)
 
     @functools.cached_property
+    def lowest(self) -> npt.NDArray[np.intp]:
+        """Lowest row with electrolyte, of every ring."""
+        return np.asarray(np.argmax(self.electrolyte, axis=0))
+
+    @functools.cached_property
+    def number(self) -> npt.NDArray[np.intp]:
+        """Numbers of the cells on (rows, rings); 0 in solids."""
+        out = np.zeros(self.shape, dtype=np.intp)
+        out[self.electrolyte] = np.arange(self.width.size)
+        return out
+
+    @functools.cached_property
     def slices(self) -> Slices:
         """Every cell cut into equal slices, between its neighbours above and below in its ring."""
-        fine, number, lowest = self.cut, np.zeros(self.shape, dtype=np.intp), self.gap_rows
-        number[self.electrolyte] = np.arange(self.width.size)
-        ring = np.arange(self.shape[1])
+        fine, ring = self.cut, np.arange(self.shape[1])
         before, way = np.zeros(fine.shape, dtype=np.intp), np.zeros(fine.shape)
-        for first, inside in ((0, ring < self.gap_rings), (lowest, ring >= self.gap_rings)):
+        for first in np.unique(self.lowest):
             _, low, part = slice_up(self.middle[first:], np.diff(self.height)[first:])
+            inside = self.lowest == first
             before[SLICES * first :, inside], way[SLICES * first :, inside] = first + low[:, None], part[:, None]
-        lower, upper = number[before, ring], number[before + 1, ring]
+        lower, upper = self.number[before, ring], self.number[before + 1, ring]
         there = fine.electrolyte
         return Slices(fine.width, fine.centre, lower[there], upper[there], way[there])
 
     @functools.cached_property
     def mesh(self) -> Mesh:
         """Volumes, conductances and inlets of the kernels."""
-        rings = self.shape[1]
-        dz, open_ = np.diff(self.height), self.electrolyte
-        gap = np.arange(rings) < self.gap_rings
-        first = np.concatenate(([0], np.cumsum(open_.sum(axis=1))))
+        dz, open_, ring = np.diff(self.height), self.electrolyte, np.arange(self.shape[1])
+        gap, cells = ring < self.gap_rings, open_.sum(axis=1)
+        first = np.concatenate(([0], np.cumsum(cells[cells > 0])))
         up = np.zeros(self.shape)
         up[:-1] = self.share / (dz[:-1] + dz[1:])[:, None]
         out = np.zeros(self.shape)
         out[:, :-1] = 0.5 * dz[:, None] * _around(self)[None, :]
         if self.gap_rings:
             out[: self.gap_rows, self.gap_rings - 1] = 0.0
-        inlet = np.where(gap, 0, first[self.gap_rows]) + np.arange(rings)
-        height = np.where(gap, dz[0], dz[self.gap_rows])
+        inlet, half = self.number[self.lowest, ring], 0.5 * dz[self.lowest]
         return Mesh(
-            self.width, up[open_], out[open_], first, inlet, self.share, 0.5 * height, gap.astype(float),
-            (~gap).astype(float),
-        )  # fmt: skip
+            self.width, up[open_], out[open_], first, inlet, self.share, half, gap.astype(float), (~gap).astype(float)
+        )
 
 
 def _around(rings: Rings) -> Array:
@@ -227,21 +239,29 @@ def faces(parts: list[tuple[float, int, bool]], edge: float) -> Array:
 def between(geometry: Geometry, radius: Array, height: Array, gap_rings: int, gap_rows: int) -> Rings:
     """Volumes and centres of the cells that hold electrolyte."""
     share, dz = np.diff(radius**2) / geometry.disc**2, np.diff(height)
-    inside = np.ones((dz.size, share.size), dtype=np.bool_)
-    inside[:gap_rows, gap_rings:] = False
+    inside = _electrolyte(geometry, (dz.size, share.size), gap_rows, gap_rings)
     volume = np.outer(dz, share)[inside]
     centre = np.repeat(0.5 * (height[1:] + height[:-1]), inside.sum(axis=1))
     return Rings(volume, centre, geometry, radius, height, gap_rings, gap_rows)
 
 
+def _electrolyte(geometry: Geometry, shape: tuple[int, int], gap_rows: int, gap_rings: int) -> npt.NDArray[np.bool_]:
+    inside = np.ones(shape, dtype=np.bool_)
+    inside[:gap_rows, 0 if geometry.filled else gap_rings :] = False
+    return inside
+
+
 def electron_reach(grid: Rings, reach: float) -> Array:
     """w = max(0, 1 - d/lambda_e) with d the way to exposed oxide: down the gap, or around its rim [1].
 
-    From a place above the coating the way leads over the rim, d = h + sqrt((r - r_p)^2 + (z - h)^2).
+    From a place above the coating the way leads over the rim, d = h + sqrt((r - r_p)^2 + (z - h)^2). A filler lets
+    no electron through.
     """
     middle = 0.5 * (grid.radius[1:] + grid.radius[:-1])
     r = np.broadcast_to(middle, grid.shape)[grid.electrolyte]
     h = grid.geometry.thickness if grid.gap_rings < middle.size else 0.0
+    if grid.geometry.filled:
+        return np.zeros(r.size)
     aside = np.maximum(0.0, r - grid.geometry.gap)
     way = np.where(aside > 0, h + np.hypot(aside, grid.centre - h), grid.centre)
     return np.asarray(np.maximum(0.0, 1.0 - way / reach))
@@ -263,11 +283,13 @@ def depth_profile(cell: Column, grid: Rings) -> Array:
 
 @dataclass(frozen=True)
 class Block:
-    """Conduction in the coating: conductivity along z and along r [S m-1], and what one face adds [ohm m2]."""
+    """Conduction in the coating: conductivity along z and along r [S m-1], what one face adds [ohm m2], and the
+    conductivity of what fills the gap [S m-1]."""
 
     vertical: float
     lateral: float
     skin: float
+    filler: float | None = None
 
 
 def ionic_resistance(grid: Rings, sigma: Array, block: Block, pristine: float) -> float:
@@ -279,13 +301,15 @@ def ionic_resistance(grid: Rings, sigma: Array, block: Block, pristine: float) -
     """
     rings = grid.shape[1]
     j, k, dz = grid.gap_rows, grid.gap_rings, np.diff(grid.height)
-    standing = 0.5 * dz[:, None] / grid.full(sigma, block.vertical)
+    gap = np.arange(rings) < k
+    filler = block.filler or block.vertical
+    standing = 0.5 * dz[:, None] / grid.full(sigma, np.where(gap, filler, block.vertical))
     rise = standing[:-1] + standing[1:]
     if j:
         rise[j - 1, k:] += block.skin
     floor = standing[0].copy()
     floor[k:] += block.skin if j else 2 * block.skin
-    flat = grid.full(sigma, block.lateral)
+    flat = grid.full(sigma, np.where(gap, filler, block.lateral))
     middle = 0.5 * (grid.radius[1:] + grid.radius[:-1])
     face = grid.radius[1:-1]
     reach = (face - middle[:-1]) / flat[:, :-1] + (middle[1:] - face) / flat[:, 1:]

@@ -4,6 +4,7 @@ Checks between keys are written as field validators that look at the keys before
 does not hide another.
 """
 
+import math
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -37,6 +38,7 @@ from interphase_sim.scenario.fields import (
 )
 
 MAX_CONTACT_HOURS = 1000
+SAME_LENGTH = 0.01  # relative difference of two statements of one length
 _CurrentDensity = Annotated[Parameter, Quantity("current density")]
 _Capacity = Annotated[Parameter, Quantity("specific capacity", NON_NEGATIVE)]
 _CapacityChange = Annotated[Parameter, Quantity("specific capacity")]
@@ -192,7 +194,9 @@ class Coating(Section):
     """The descriptors of a coating on NCM622: how much it covers, how thick it is, what its gaps are.
 
     covered_rate: oxygen exchange of covered oxide over that of exposed oxide [1]; without it, `rate_slope` and
-    the reaction energies of the coatings table give it.
+    the reaction energies of the coatings table give it. filler_diffusivity: of oxygen through filled gaps; without
+    it they exchange like covered oxide. cell_radius: half the distance between gaps, which the others imply; given,
+    it must agree with them.
     """
 
     coverage: BelowOne
@@ -213,6 +217,8 @@ class Coating(Section):
     shell_activation_energy: Energy | None = None
     filler_conductivity: Conductivity | None = None
     filler_activation_energy: Energy | None = None
+    filler_diffusivity: Diffusivity | None = None
+    cell_radius: Length | None = None
 
     @field_validator("gap_radius")
     @classmethod
@@ -242,7 +248,25 @@ class Coating(Section):
     def _of_shell(cls, value: Parameter | None, info: ValidationInfo) -> Parameter | None:
         return _needs_shell(value, info)
 
-    @field_validator("filler_coverage", "filler_conductivity", "filler_activation_energy")
+    @field_validator("cell_radius")
+    @classmethod
+    def _agrees(cls, cell_radius: Parameter | None, info: ValidationInfo) -> Parameter | None:
+        gap, coverage, filled = (info.data.get(key) for key in ("gap_radius", "coverage", "filler_coverage"))
+        if cell_radius is None or gap is None or coverage is None or filled is None:
+            return cell_radius
+        written = dict(cell_radius.given)["value"]
+        if gap.si >= cell_radius.si:
+            raise InputError(f"{written!r} is no larger than gap_radius {dict(gap.given)['value']!r}: the gap must fit")
+        share = (1.0 - coverage.si) * (1.0 - filled.si if filled.si < 1 else 1.0)
+        implied = gap.si / math.sqrt(share)
+        if abs(cell_radius.si / implied - 1.0) > SAME_LENGTH:
+            raise InputError(
+                f"{written!r} contradicts coverage {coverage.si:g} with gap_radius {dict(gap.given)['value']!r}, which "
+                f"imply {1e9 * implied:.4g} nm; leave one of them out or make them agree"
+            )
+        return cell_radius
+
+    @field_validator("filler_coverage", "filler_conductivity", "filler_activation_energy", "filler_diffusivity")
     @classmethod
     def _of_filler(cls, value: Parameter | None, info: ValidationInfo) -> Parameter | None:
         electrolyte = info.data.get("filler") == "electrolyte"
