@@ -23,7 +23,7 @@ from interphase_sim import measured, plot, results, validate
 from interphase_sim.cli import cli
 from interphase_sim.errors import InputError, SolverFailure
 from interphase_sim.scenario import Scenario, load_scenario
-from interphase_sim.validate import criteria, pair, quantities
+from interphase_sim.validate import closure, criteria, pair, quantities
 from interphase_sim.validate.criteria import Limits
 from interphase_sim.validate.study import NO_STUDY, Study
 
@@ -461,8 +461,9 @@ def test_the_table_says_when_all_is_met(cells: dict[str, xr.Dataset], capsys: py
 
 @pytest.fixture
 def _made_up(cells: dict[str, xr.Dataset], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Hand the made-up pair back instead of simulating."""
-    runs = {name: pair.Timed(ds, 3.0, 2.0) for name, ds in cells.items()}
+    """Hand the made-up pair back instead of simulating, and the coated cell as the resolved one too."""
+    made = cells | {closure.RESOLVED: cells["coated"].assign_attrs(name=closure.RESOLVED)}
+    runs = {name: pair.Timed(ds, 3.0, 2.0) for name, ds in made.items()}
     monkeypatch.setattr(pair, "simulate_all", lambda scenarios, progress: runs)
     monkeypatch.chdir(tmp_path)
 
@@ -477,7 +478,8 @@ def call(*words: str) -> Result:
     return CliRunner().invoke(cli, ["validate", *words])
 
 
-WRITTEN = {"report.json", *validate.RESULTS, *validate.FIGURES}
+WRITTEN = {"report.json", "bare.nc", "coated.nc", *validate.FIGURES}
+BESIDE = WRITTEN | {"coated_resolved.nc"}
 
 
 @pytest.mark.usefixtures("_made_up")
@@ -486,15 +488,15 @@ def test_the_command_writes_report_results_and_figures_and_judges_them_again() -
     told = json.loads(done.stdout)
     assert done.exit_code == 0
     folder = Path("validation/output")
-    assert {file.name for file in folder.iterdir()} == WRITTEN
+    assert {file.name for file in folder.iterdir()} == BESIDE
     assert json.loads((folder / "report.json").read_text()) == told
-    assert told["wall_s"] == {"setup": 3.0, "bare": 2.0, "coated": 2.0}
+    assert told["wall_s"] == {"setup": 3.0, "bare": 2.0, "coated": 2.0, "coated_resolved": 2.0}
     again = json.loads(call("--from", str(folder), "--json").stdout)
     changed = {"wall_s", "files"}
     assert {k: v for k, v in again.items() if k not in changed} == {k: v for k, v in told.items() if k not in changed}
     assert call().exit_code == 0  # its own files are replaced
     assert "All criteria are met" in call("-o", "other", "--from", str(folder)).stdout
-    assert {file.name for file in Path("other").iterdir()} == WRITTEN
+    assert {file.name for file in Path("other").iterdir()} == BESIDE
 
 
 @pytest.mark.usefixtures("_made_up", "_undrawn")
@@ -544,6 +546,42 @@ def test_a_resolved_scenario_keeps_off_maps_of_another_origin(tmp_path: Path, mo
     (tmp_path / "unit_cell_coated.png").write_text("precious")
     with pytest.raises(InputError, match=r"holds unit_cell_coated\.png not written by validate"):
         validate.run(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "fails"),
+    [
+        (lambda cells: None, set()),
+        (add("coated", "discharge_capacity", 1.01, cycle=120), {"closure_capacity"}),
+        (scale("coated", "phosphate", 1.06, cycle=7), {"closure_amount"}),
+        (put("coated", "film_resistance", 0.0, 0.9, cycle=50), {"closure_resistance"}),
+        (put("coated", "film_resistance", 0.0, 0.9, cycle=51), set()),  # not an output cycle
+    ],
+)
+def test_the_closure_is_held_against_the_resolved_contact(
+    spoil: Spoil, fails: set[str], cells: dict[str, xr.Dataset], capsys: pytest.CaptureFixture[str]
+) -> None:
+    resolved = good("coated")
+    spoil(cells)
+    report = validate.judge(cells["bare"], cells["coated"], criteria.load(), NO_WALL, NO_STUDY, resolved)
+    json.dumps(report, allow_nan=False)
+    assert {row["id"] for row in report["closure"]["criteria"] if not row["passes"]} == fails
+    assert report["passes"] == (not fails)
+    assert [row["resolved"] for row in report["closure"]["rows"]] == [200.0, 180.0, 153.0, 82.0]
+    validate.print_table(report)
+    told = capsys.readouterr().out
+    assert "Closure beside the resolved contact" in told
+    assert all(name in told for name in fails)
+
+
+def test_only_a_closure_is_simulated_twice() -> None:
+    coated = load_scenario("coated")
+    exact = closure.resolved(coated)
+    assert exact is not None
+    assert exact.coating is not None
+    assert exact.coating.contact == "resolved"
+    assert closure.resolved(exact) is None
+    assert closure.resolved(load_scenario("bare")) is None
 
 
 @pytest.mark.usefixtures("_made_up", "_undrawn")

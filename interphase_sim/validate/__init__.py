@@ -14,14 +14,13 @@ import xarray as xr
 from interphase_sim import coating, measured, plot, results
 from interphase_sim.errors import InputError
 from interphase_sim.scenario import Scenario, load_scenario
-from interphase_sim.validate import criteria, pair, study
+from interphase_sim.validate import closure, criteria, pair, study
 from interphase_sim.validate.judge import CELLS, judge, scenario_of
 from interphase_sim.validate.table import print_table
 
 __all__ = ["judge", "print_table", "run"]
 
 REPORT = "report.json"
-RESULTS = tuple(f"{cell}.nc" for cell in CELLS)
 FIGURES = ("capacity_fade.png", "voltage_curves.png", "interphase.png", "losses.png")
 
 
@@ -30,25 +29,30 @@ def run(
 ) -> dict[str, Any]:
     """Simulate both shipped scenarios, judge them, and write results, figures and report to `directory`.
 
-    stored : folder with bare.nc and coated.nc, judged instead of simulating
+    A coated cell whose contact is a closure is simulated with its contact resolved too.
+
+    stored : folder with bare.nc and coated.nc, and coated_resolved.nc if it is there; judged instead of simulating
     progress : called with cycles done, cycles in all and a text
 
     Returns the report. Raises InputError when it would replace a file that `validate` did not write, or when
     a stored result is missing, damaged or of the wrong cell.
     """
     shipped = {cell: load_scenario(cell) for cell in CELLS}
-    copies = () if stored is not None and stored.resolve() == directory.resolve() else RESULTS
-    cells = {cell: _stored(stored, cell) for cell in CELLS} if stored is not None else {}
+    exact = closure.resolved(shipped["coated"])
+    if exact:
+        shipped[closure.RESOLVED] = exact
+    cells = _all_stored(stored) if stored is not None else {}
     maps = plot.map_files([*cells.values()]) if cells else _expected_maps(shipped.values())
+    copies = () if _same(stored, directory) else tuple(f"{cell}.nc" for cell in cells or shipped)
     names = (REPORT, *copies, *FIGURES, *maps)
     own = _own_files(directory, names)
-    wall: dict[str, float | None] = dict.fromkeys(("setup", *CELLS))
+    wall: dict[str, float | None] = dict.fromkeys(("setup", *(cells or shipped)))
     if not cells:
-        runs = pair.simulate_all(shipped, progress)
-        cells = {cell: timed.result for cell, timed in runs.items()}
+        runs = pair.simulate_all(dict(reversed(shipped.items())), progress)  # the longest run first
+        cells = {cell: runs[cell].result for cell in shipped}
         wall = {"setup": max(timed.setup for timed in runs.values())}
         wall |= {cell: timed.run for cell, timed in runs.items()}
-    report = judge(cells["bare"], cells["coated"], criteria.load(), wall, study.load())
+    report = judge(cells["bare"], cells["coated"], criteria.load(), wall, study.load(), cells.get(closure.RESOLVED))
     same = {cell: ds.attrs["scenario_digest"] == shipped[cell].digest() for cell, ds in cells.items()}
     report |= {"shipped_scenario": same, "directory": str(directory), "files": sorted({*names, *own})}
     _write(directory / REPORT, report)
@@ -56,6 +60,16 @@ def run(
         results.write(cells[Path(name).stem], directory / name)
     plot.save_all([*cells.values()], directory, measured.capacities())
     return report
+
+
+def _same(stored: Path | None, directory: Path) -> bool:
+    return stored is not None and stored.resolve() == directory.resolve()
+
+
+def _all_stored(folder: Path) -> dict[str, xr.Dataset]:
+    """The results of both cells, and of the resolved one if it is there."""
+    cells = (*CELLS, closure.RESOLVED) if (folder / f"{closure.RESOLVED}.nc").exists() else CELLS
+    return {cell: _stored(folder, cell) for cell in cells}
 
 
 def _expected_maps(scenarios: Iterable[Scenario]) -> list[str]:

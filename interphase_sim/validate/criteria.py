@@ -81,6 +81,7 @@ class Criteria:
     """Everything that `validate` judges by."""
 
     criteria: Mapping[str, Criterion]
+    closure: Mapping[str, Criterion]
     trends: Mapping[str, Trend]
     bounds: Mapping[str, Criterion]
     built_in: Mapping[str, str]
@@ -92,6 +93,7 @@ def load() -> Criteria:
     table = tomllib.loads(shipped("validation/criteria.toml").read_text(encoding="utf-8"))
     return Criteria(
         criteria={name: _criterion(row) for name, row in table["criteria"].items()},
+        closure={name: _criterion(row) for name, row in table["closure"].items()},
         trends={name: _trend(row) for name, row in table["trends"].items()},
         bounds={name: _criterion(row) for name, row in table["bounds"].items()},
         built_in=table["built_in"],

@@ -12,6 +12,7 @@ from interphase_sim import measured
 from interphase_sim.errors import InputError
 from interphase_sim.measured import Measured
 from interphase_sim.scenario import Scenario
+from interphase_sim.validate import closure
 from interphase_sim.validate import quantities as q
 from interphase_sim.validate import study as study_of
 from interphase_sim.validate.criteria import Criteria, Criterion, Limits, Trend, Verdict, worst
@@ -30,11 +31,13 @@ def judge(
     criteria: Criteria,
     wall_s: Mapping[str, float | None],
     study: Study = NO_STUDY,
+    resolved: xr.Dataset | None = None,
 ) -> Row:
     """The report on the results of both cells: ready for JSON, None for what is not available.
 
-    wall_s : setup, bare and coated [s]
+    wall_s : setup, bare and coated, and the resolved one if there is one [s]
     study : what to show beside it; the prediction and the errors of the variants count for the goal
+    resolved : the coated cell with its contact resolved, for the closure to be held against
 
     Raises InputError if the scenario that a result carries cannot be read.
     """
@@ -49,8 +52,10 @@ def judge(
     trends = [_trend(name, row, found[name]) for name, row in criteria.trends.items()]
     known = q.bounds(cells, scenarios)
     bounds = [_judged(name, row, known[name]) for name, row in criteria.bounds.items()]
-    musts = [r["passes"] for r in (*rows, *judged, *bounds)] + [t["holds"] for t in trends]
-    goals = [r["passes_goal"] for r in (*judged, *trends)]
+    beside = _closure(coated, resolved, criteria) if resolved is not None else None
+    compared = beside["criteria"] if beside else []
+    musts = [r["passes"] for r in (*rows, *judged, *compared, *bounds)] + [t["holds"] for t in trends]
+    goals = [r["passes_goal"] for r in (*judged, *compared, *trends)]
     passes = all(passed is not False for passed in musts)
     return {
         "schema_version": SCHEMA_VERSION,
@@ -64,6 +69,7 @@ def judge(
         "criteria": judged,
         "trends": [*trends, *_built_in(criteria)],
         "bounds": bounds,
+        "closure": beside,
         "coverage": _coverage(coated),
         "free_parameters": free,
         "losses": {cell: _losses(ds) for cell, ds in cells.items()},
@@ -71,8 +77,21 @@ def judge(
         "prediction": prediction,
         "variants": [*study.variants],
         "status": {cell: str(ds.attrs["status"]) for cell, ds in cells.items()},
-        "wall_s": {name: number(wall_s[name]) for name in ("setup", *CELLS)},
+        "wall_s": {name: number(seconds) for name, seconds in wall_s.items()},
+        "warnings": {cell: list(ds.attrs["warnings"]) for cell, ds in cells.items()},
     }
+
+
+def _closure(coated: xr.Dataset, resolved: xr.Dataset, criteria: Criteria) -> Row:
+    """The closure beside the resolved contact: the measured capacities, and the largest differences judged."""
+    found = closure.differences(coated, resolved)
+    rows = [{k: number(v) if isinstance(v, float) else v for k, v in row.items()} for row in _beside(coated, resolved)]
+    judged = [_judged(f"closure_{name}", row, found[name]) for name, row in criteria.closure.items()]
+    return {"rows": rows, "criteria": judged}
+
+
+def _beside(coated: xr.Dataset, resolved: xr.Dataset) -> list[Row]:
+    return closure.rows(coated, resolved, list(measured.capacities()))
 
 
 def scenario_of(ds: xr.Dataset) -> Scenario:

@@ -1,4 +1,4 @@
-"""Simulate the bare and the coated cell, side by side where there is more than one core."""
+"""Simulate the cells, side by side where there is more than one core."""
 
 import multiprocessing
 import os
@@ -64,7 +64,7 @@ def _cores() -> int:
 def _in_parallel(scenarios: Mapping[str, Scenario], heard: Callable[[str, int], None]) -> dict[str, Timed]:
     context = multiprocessing.get_context("spawn")
     news: Any = context.SimpleQueue()
-    with ProcessPoolExecutor(len(scenarios), context, _start, (news,)) as pool:
+    with ProcessPoolExecutor(min(_cores(), len(scenarios)), context, _start, (news,)) as pool:
         runs = {name: pool.submit(_work, name, scenario) for name, scenario in scenarios.items()}
         waiting = set(runs.values())
         while waiting:

@@ -54,6 +54,7 @@ def _table(report: Row, *, framed: bool) -> Table:
         "Measured and simulated": [_measured_cells(r) for r in report["rows"]],
         f"Criteria ({_MISSED} goal missed)": [_criterion_cells(r) for r in report["criteria"]],
         "Trends": [_trend_cells(r) for r in report["trends"]],
+        **_closure_section(report["closure"]),
         "Bounds of every fit": [_criterion_cells(r) for r in report["bounds"]],
         f"Free parameters: {len(free)} fitted": [_parameter_cells(p) for p in free],
         "External check, not judged": [_external_cells(report["external_check"])],
@@ -64,6 +65,24 @@ def _table(report: Row, *, framed: bool) -> Table:
             table.add_row(Padding(Text(first), (0, 0, 0, 2)), *rest)
         table.add_row()
     return table
+
+
+def _closure_section(beside: Row | None) -> dict[str, list[Cells]]:
+    """Simulated with the closure and, in the column of the goal, with the contact resolved."""
+    if beside is None:
+        return {}
+    rows = [
+        (
+            f"coated, {_QUANTITIES[r['quantity']]} at cycle {r['cycle']} [mAh/g]",
+            _digits(r["measured"]),
+            _digits(r["closure"]),
+            "resolved:",
+            _digits(r["resolved"]),
+            _mark(None),
+        )
+        for r in beside["rows"]
+    ]
+    return {"Closure beside the resolved contact": [*rows, *(_criterion_cells(r) for r in beside["criteria"])]}
 
 
 def _measured_cells(row: Row) -> Cells:
@@ -157,6 +176,8 @@ def _notes(report: Row) -> Iterator[str]:
     for cell, same in report.get("shipped_scenario", {}).items():
         if not same:
             yield f"{cell}: stored result of another scenario than the one shipped as {cell}"
+    for cell, warnings in report["warnings"].items():
+        yield from (f"{cell}: warning, {text}" for text in warnings)
     prediction = report["prediction"]
     if prediction:
         rivals = ", ".join(f"{name} {rms:.1f}" for name, rms in prediction["rivals_mAh_g"].items()) or "none"
@@ -164,7 +185,7 @@ def _notes(report: Row) -> Iterator[str]:
             f"Prediction from the bare cell: {prediction['verdict']} (rms {prediction['rms_mAh_g']:.1f} "
             f"mAh/g, rivals: {rivals}; intervals up to {prediction['width_mAh_g']:.0f} mAh/g wide)"
         )
-    wall = {name: seconds for name, seconds in report["wall_s"].items() if seconds is not None}
+    wall = {name.replace("_", " "): seconds for name, seconds in report["wall_s"].items() if seconds is not None}
     if wall:
         yield "Wall time: " + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in wall.items())
     if "directory" in report:
@@ -185,7 +206,8 @@ def _lost(losses: Row) -> str:
 
 def _verdict(report: Row) -> Text:
     failed = [f"{r['cell']} {_QUANTITIES[r['quantity']]} {r['cycle']}" for r in _failing(report["rows"], "passes")]
-    failed += [r["id"] for r in _failing([*report["criteria"], *report["bounds"]], "passes")]
+    compared = report["closure"]["criteria"] if report["closure"] else []
+    failed += [r["id"] for r in _failing([*report["criteria"], *compared, *report["bounds"]], "passes")]
     failed += [r["id"] for r in _failing(report["trends"], "holds")]
     if failed:
         return Text(f"Criteria not met: {', '.join(failed)}", style="bold red")

@@ -1,0 +1,63 @@
+"""The closure held beside the resolved contact that it stands for: the coated cell simulated twice."""
+
+import math
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from interphase_sim.measured import Measured
+from interphase_sim.scenario import Scenario
+from interphase_sim.validate import quantities as q
+
+RESOLVED = "coated_resolved"
+PRODUCTS = (q.P, q.Q, q.S)
+
+Row = dict[str, Any]
+
+
+def resolved(coated: Scenario) -> Scenario | None:
+    """The same cell with its contact resolved; None where it has no closure."""
+    if coated.coating is None or coated.coating.contact != "closure":
+        return None
+    return coated.replace({"name": RESOLVED, "coating.contact": "resolved"})
+
+
+def differences(closure: xr.Dataset, exact: xr.Dataset) -> dict[str, float]:
+    """Largest differences of the closure from the resolved contact, by criterion.
+
+    Capacities over all cycles [mAh g-1]; amounts of the products at the NCM over all cycles, and the film resistance
+    at the output cycles, relative to the resolved ones [%]. Not-a-number where the runs have no cycle in common.
+    """
+    one, other = xr.align(closure, exact, join="inner", exclude={"depth", "row", "ring", "row_face", "ring_face"})
+    capacity = [_apart(one[name], other[name]) for name in ("charge_capacity", "discharge_capacity")]
+    amount = [_relative(*(ds["amount"].sel(species=s, interface="ncm") for ds in (one, other))) for s in PRODUCTS]
+    kept = [int(n) for n in one["output_cycle"].values]
+    film = [ds["film_resistance"].sel(cycle=kept) for ds in (one, other)]
+    return {"capacity": max(capacity), "amount": max(amount), "resistance": _relative(*film)}
+
+
+def rows(closure: xr.Dataset, exact: xr.Dataset, measured: list[Measured]) -> list[Row]:
+    """The measured capacities of the coated cell beside both."""
+    return [
+        {
+            "quantity": row.quantity,
+            "cycle": row.cycle,
+            "measured": row.value,
+            "closure": q.delivered(closure, row.quantity, row.cycle),
+            "resolved": q.delivered(exact, row.quantity, row.cycle),
+        }
+        for row in measured
+        if row.cell == "coated" and row.quantity.endswith("capacity")
+    ]
+
+
+def _apart(one: xr.DataArray, other: xr.DataArray) -> float:
+    found = np.abs(one.values - other.values)
+    return float(np.nanmax(found)) if np.isfinite(found).any() else math.nan
+
+
+def _relative(one: xr.DataArray, other: xr.DataArray) -> float:
+    """Largest |one/other - 1| [%]."""
+    there = other.values > 0
+    return float(100 * np.max(np.abs(one.values[there] / other.values[there] - 1))) if there.any() else math.nan
