@@ -121,6 +121,9 @@ def _marker(cell: str) -> dict[str, Any]:
     }
 
 
+_BESIDE: dict[str, Any] = {"color": "0.1", "linestyle": (0, (4, 4)), "linewidth": 1.0, "zorder": 4}
+
+
 @_styled
 def fade(results: Sequence[xr.Dataset], measured: Rows | None = None, ax: Axes | None = None) -> Axes:
     """Discharge capacity [mAh g-1 of NCM622] against cycle number, one line per result.
@@ -152,10 +155,19 @@ def _line_over_cycles(axes: Axes, cell: _Cell, variable: str, label: str) -> Non
 
 
 @_styled
-def capacity_fade(results: Sequence[xr.Dataset], measured: Rows | None = None) -> Figure:
-    """Discharge capacity above, coulombic efficiency [%] below, both against cycle number."""
+def capacity_fade(
+    results: Sequence[xr.Dataset], measured: Rows | None = None, beside: Sequence[xr.Dataset] = ()
+) -> Figure:
+    """Discharge capacity above, coulombic efficiency [%] below, both against cycle number.
+
+    beside : results of the same cells computed in another way, drawn as thin broken lines over them
+    """
     figure = Figure(figsize=(6.0, 6.0), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[1.7, 1])
+    for other in beside:
+        line = other["discharge_capacity"][1:]
+        name = str(other.attrs["name"]).replace("_", ", ")
+        above.plot(line["cycle"], line, **_BESIDE, label=f"{name}, simulated")
     fade(results, measured, above)
     above.set_xlabel("")
     cells = _cells(results)
@@ -477,16 +489,25 @@ def map_file(name: str) -> str:
     return f"unit_cell_{name}.png".replace(" ", "_")
 
 
-def save_all(results: Sequence[xr.Dataset], directory: str | Path, measured: Rows | None = None) -> list[Path]:
-    """Draw every figure into `directory` as PNG at 150 dpi; returns the paths written."""
+def save_all(
+    results: Sequence[xr.Dataset],
+    directory: str | Path,
+    measured: Rows | None = None,
+    beside: Sequence[xr.Dataset] = (),
+) -> list[Path]:
+    """Draw every figure into `directory` as PNG at 150 dpi; returns the paths written.
+
+    beside : results of the same cells computed in another way; shown in the capacity fade and by maps of their own
+    """
     figures = {
-        "capacity_fade.png": capacity_fade(results, measured),
+        "capacity_fade.png": capacity_fade(results, measured, beside),
         "voltage_curves.png": voltage_curves(results, measured),
         "interphase.png": interphase(results),
         "losses.png": losses(results),
     }
-    resolved = [cell.data for cell in _cells(results) if "unit_cell" in cell.data]
-    figures |= {name: unit_cell(data) for name, data in zip(map_files(results), resolved, strict=True)}
+    both = [*results, *beside]
+    mapped = [cell.data for cell in _cells(both) if "unit_cell" in cell.data]
+    figures |= {name: unit_cell(data) for name, data in zip(map_files(both), mapped, strict=True)}
     folder = Path(directory)
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -471,7 +471,7 @@ def _made_up(cells: dict[str, xr.Dataset], monkeypatch: pytest.MonkeyPatch, tmp_
 @pytest.fixture
 def _undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Spare the seconds that the figures take."""
-    monkeypatch.setattr(plot, "save_all", lambda cells, directory, rows: [])
+    monkeypatch.setattr(plot, "save_all", lambda cells, directory, rows, beside: [])
 
 
 def call(*words: str) -> Result:

@@ -58,7 +58,8 @@ def run(
     _write(directory / REPORT, report)
     for name in copies:
         results.write(cells[Path(name).stem], directory / name)
-    plot.save_all([*cells.values()], directory, measured.capacities())
+    beside = [ds for cell, ds in cells.items() if cell not in CELLS]
+    plot.save_all([cells[cell] for cell in CELLS], directory, measured.capacities(), beside)
     return report
 
 

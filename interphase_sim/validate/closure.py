@@ -29,10 +29,11 @@ def differences(closure: xr.Dataset, exact: xr.Dataset) -> dict[str, float]:
     Capacities over all cycles [mAh g-1]; amounts of the products at the NCM over all cycles, and the film resistance
     at the output cycles, relative to the resolved ones [%]. Not-a-number where the runs have no cycle in common.
     """
-    one, other = xr.align(closure, exact, join="inner", exclude={"depth", "row", "ring", "row_face", "ring_face"})
+    by_cycle = ["charge_capacity", "discharge_capacity", "amount", "film_resistance"]
+    one, other = xr.align(closure[by_cycle], exact[by_cycle], join="inner")
     capacity = [_apart(one[name], other[name]) for name in ("charge_capacity", "discharge_capacity")]
     amount = [_relative(*(ds["amount"].sel(species=s, interface="ncm") for ds in (one, other))) for s in PRODUCTS]
-    kept = [int(n) for n in one["output_cycle"].values]
+    kept = [int(n) for n in closure["output_cycle"].values if n in one["cycle"].values]
     film = [ds["film_resistance"].sel(cycle=kept) for ds in (one, other)]
     return {"capacity": max(capacity), "amount": max(amount), "resistance": _relative(*film)}
 

@@ -1,5 +1,6 @@
 """Judge two results by the criteria: numbers in, one report out, nothing simulated and nothing fitted."""
 
+import json
 import math
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -78,7 +79,7 @@ def judge(
         "variants": [*study.variants],
         "status": {cell: str(ds.attrs["status"]) for cell, ds in cells.items()},
         "wall_s": {name: number(seconds) for name, seconds in wall_s.items()},
-        "warnings": {cell: list(ds.attrs["warnings"]) for cell, ds in cells.items()},
+        "warnings": {cell: json.loads(ds.attrs["warnings"]) for cell, ds in cells.items()},
     }
 
 
