@@ -393,12 +393,10 @@ def test_the_eliminated_solve_inverts_the_dense_jacobian(step: float) -> None:
     jacobian = differentiate(lambda x: flat_right_side(drives, x), x)
     ws = workspace(n)
     kernels.right_side(PLAIN, PLAIN_GRID, PLAIN_REACH, *drives, y, u, ws.d, ws.bc[0], ws.f, ws.fu)
-    u_o = kernels.factorise(PLAIN, PLAIN_GRID, PLAIN_REACH, *drives[1:], a, y, ws.d, ws.bc[0], ws.aff, ws.tri)
+    u_o = kernels.factorise(PLAIN, PLAIN_GRID, PLAIN_REACH, *drives[1:], a, y, ws.d, ws.bc[0], *factors(ws))
     for unit in np.eye(x.size):
         rhs, rhs_u = unit[:-2].reshape(10, n).copy(), unit[-2:].copy()
-        kernels.solve_stage(
-            PLAIN, PLAIN_GRID, PLAIN_REACH, *drives[1:], a, y, ws.bc[0], ws.aff, ws.tri, u_o, rhs, rhs_u
-        )
+        kernels.solve_stage(PLAIN, PLAIN_GRID, PLAIN_REACH, *drives[1:], a, y, ws.bc[0], *factors(ws), u_o, rhs, rhs_u)
         dense = np.linalg.solve(a * np.eye(x.size) - jacobian, unit)
         scale = float(np.abs(dense).max())
         found = np.concatenate((rhs.ravel(), rhs_u))
@@ -423,13 +421,17 @@ def test_the_time_derivative_follows_the_drives() -> None:
 DRIVE = tuple(np.array(x) for x in ([0.0, 0.4, 1.0], [0.2, 0.9, 0.5], [0.1, 0.8, 0.6], [0.0, 0.3, 0.9]))
 
 
+def factors(ws: kernels.Workspace) -> tuple[Array, Array, Array]:
+    return ws.aff, ws.inverse, ws.tri
+
+
 def prepared(n: int = PLAIN_GRID.size) -> tuple[Array, Array, kernels.Workspace, float]:
     """A state with boundary, factors and workspace of one step filled in."""
     y, u = plain_state(n)
     ws = workspace(n)
     scope = interpreted()
     scope.right_side(PLAIN, PLAIN_GRID, PLAIN_REACH, 0.5, 0.4, 0.7, y, u, ws.d, ws.bc[0], ws.f, ws.fu)
-    u_o = scope.factorise(PLAIN, PLAIN_GRID, PLAIN_REACH, 0.4, 0.7, 2.0, y, ws.d, ws.bc[0], ws.aff, ws.tri)
+    u_o = scope.factorise(PLAIN, PLAIN_GRID, PLAIN_REACH, 0.4, 0.7, 2.0, y, ws.d, ws.bc[0], *factors(ws))
     return y, u, ws, u_o
 
 
@@ -445,11 +447,11 @@ def arguments(name: str) -> tuple[Any, ...]:
         "boundary": (p, p.exposed, p.kappa_cov, 0.5, 0.3, 0.7, 0.1, 0.2, np.empty(10)),
         "diffusivity": (p, y, np.empty(5)),
         "right_side": (p, dz, w, 0.5, 0.4, 0.7, y, u, ws.d, ws.bc[0], ws.f, ws.fu),
-        "factorise": (p, dz, w, 0.4, 0.7, 2.0, y, ws.d, ws.bc[0], ws.aff, ws.tri),
-        "solve_stage": (p, dz, w, 0.4, 0.7, 2.0, y, ws.bc[0], ws.aff, ws.tri, u_o, ws.f, ws.fu),
+        "factorise": (p, dz, w, 0.4, 0.7, 2.0, y, ws.d, ws.bc[0], *factors(ws)),
+        "solve_stage": (p, dz, w, 0.4, 0.7, 2.0, y, ws.bc[0], *factors(ws), u_o, ws.f, ws.fu),
         "react": (p, w, 0.4, 0.7, y, np.empty((10, 5))),
-        "eliminate": (p, w, 0.4, 0.7, 2.0, y, np.empty((5, 5)), np.empty(5)),
-        "condense": (p, w, 0.4, 0.7, 2.0, y, ws.f),
+        "eliminate": (p, w, 0.4, 0.7, 2.0, y, np.empty((5, 5)), np.empty((5, 5)), np.empty(5)),
+        "condense": (p, w, 0.4, 0.7, y, ws.inverse, ws.f),
         "expand": (p, w, 0.4, 0.7, 2.0, y, ws.aff, ws.f),
         "react_in_time": (p, w, -0.2, 0.9, y, np.empty((10, 5))),
         "slope_at": (p, mesh(dz), w, (0.5, 0.4, 0.7), y, u, ws.d, ws.bc, ws.f, ws.fu),
@@ -458,6 +460,7 @@ def arguments(name: str) -> tuple[Any, ...]:
         "time_derivative": (p, dz, w, (0.3, -0.2, 0.9), y, ws.bc[0], ws.ft, ws.ftu),
         "blend": (np.empty(50), y.ravel(), y.ravel(), 2.0, y.ravel() ** 2, -1.0, y.ravel(), 0.5),
         "rosenbrock_step": (p, mesh(dz), w, 0.1, 0.05, DRIVE, y, u, ws),
+        "larger": (0.7, -0.3, 0.4),
         "error_norm": (1e-3, np.ones(10), 1.0, y, u, y**2, u**2),
         "advance": (p, mesh(dz), w, DRIVE, 1e-4, np.ones(10), 1.0, 0.0, y, u, ws, 1000),
         "effective_conductivity": ((0.3, 0.2, 0.5), (0.2, 0.01, 1e-6)),

@@ -163,6 +163,7 @@ def workspace(n: int, inlets: int = 1, band: int = 0) -> kernels.Workspace:
         bc=e((inlets, 10)),
         bc_stage=e((inlets, 10)),
         aff=e((5, n)),
+        inverse=e((5, n)),
         tri=e((4, n)),
         u_o=e(inlets),
         upper=e(factors),

@@ -47,7 +47,7 @@ Indices = npt.NDArray[np.int64]
 OX, PS4, S2, S0, PO4, SO4, PS25, OXIDISED, S2_EXPOSED, PS4_EXPOSED = range(10)
 N_SPECIES = 10
 
-jit = numba.njit(cache=True)
+jit = numba.njit(cache=True, error_model="numpy")  # divisions unguarded: a step that fails is not finite
 
 
 class Rates(NamedTuple):
@@ -148,58 +148,72 @@ def react(p: Rates, w: Array, g: float, b: float, y: Array, dy: Array) -> None:
 
 
 @jit
-def eliminate(p: Rates, w: Array, g: float, b: float, a: float, y: Array, aff: Array, diagonal: Array) -> None:
+def eliminate(
+    p: Rates, w: Array, g: float, b: float, a: float, y: Array, aff: Array, inverse: Array, diagonal: Array
+) -> None:
     """Eliminate the immobile species from (a I - J) in every cell.
 
     aff (5, n): response of Y, T, X, F, S in a cell to its oxygen increment.
+    inverse (5, n): one over the diagonals of Y, T, X, F, S, by which all stages of a step multiply [s].
     diagonal (n,): a + what the reactions put on the diagonal of the oxygen equation [s-1].
     """
     for i in range(w.size):
         o = y[0, i]
         e3 = p.k3 * g * w[i]
         e3b = p.k3b * b * w[i]
-        aff[0, i] = -p.k1 * y[9, i] / (a + p.k1 * o + e3b)
-        aff[1, i] = (-p.k1 * y[1, i] - e3b * aff[0, i]) / (a + p.k1 * o)
-        aff[2, i] = -p.k2 * y[8, i] / (a + p.k2 * o + e3)
-        aff[3, i] = (-p.k2 * y[2, i] - e3 * aff[2, i]) / (a + p.k2 * o)
+        inverse[0, i] = 1.0 / (a + p.k1 * o + e3b)
+        inverse[1, i] = 1.0 / (a + p.k1 * o)
+        inverse[2, i] = 1.0 / (a + p.k2 * o + e3)
+        inverse[3, i] = 1.0 / (a + p.k2 * o)
+        inverse[4, i] = 1.0 / (a + p.k4 * o)
+        aff[0, i] = -p.k1 * y[9, i] * inverse[0, i]
+        aff[1, i] = (-p.k1 * y[1, i] - e3b * aff[0, i]) * inverse[1, i]
+        aff[2, i] = -p.k2 * y[8, i] * inverse[2, i]
+        aff[3, i] = (-p.k2 * y[2, i] - e3 * aff[2, i]) * inverse[3, i]
         gain = (
             4.0 * p.k1 * y[1, i] - p.k4 * y[3, i] + 4.0 * p.k1 * o * aff[1, i] + e3 * aff[2, i] + 1.5 * e3b * aff[0, i]
         )
-        aff[4, i] = gain / (a + p.k4 * o)
+        aff[4, i] = gain * inverse[4, i]
         sink = p.k1 * (y[1, i] + o * aff[1, i]) + p.k2 * (y[2, i] + o * aff[3, i]) + p.k4 * (y[3, i] + o * aff[4, i])
         diagonal[i] = a + 4.0 * sink
 
 
 @jit
-def condense(p: Rates, w: Array, g: float, b: float, a: float, y: Array, rhs: Array) -> None:
+def condense(p: Rates, w: Array, g: float, b: float, y: Array, inverse: Array, rhs: Array) -> None:
     """Forward half of the elimination: rhs of the oxygen equation with the immobile species taken out."""
     for i in range(w.size):
         o = y[0, i]
         e3 = p.k3 * g * w[i]
         e3b = p.k3b * b * w[i]
-        rhs[9, i] /= a + p.k1 * o + e3b
-        rhs[1, i] = (rhs[1, i] - e3b * rhs[9, i]) / (a + p.k1 * o)
-        rhs[8, i] /= a + p.k2 * o + e3
-        rhs[2, i] = (rhs[2, i] - e3 * rhs[8, i]) / (a + p.k2 * o)
-        rhs[3, i] = (rhs[3, i] + 4.0 * p.k1 * o * rhs[1, i] + e3 * rhs[8, i] + 1.5 * e3b * rhs[9, i]) / (a + p.k4 * o)
-        rhs[0, i] -= 4.0 * o * (p.k1 * rhs[1, i] + p.k2 * rhs[2, i] + p.k4 * rhs[3, i])
+        thio_exposed = rhs[9, i] * inverse[0, i]
+        thio = (rhs[1, i] - e3b * thio_exposed) * inverse[1, i]
+        sulfide_exposed = rhs[8, i] * inverse[2, i]
+        sulfide = (rhs[2, i] - e3 * sulfide_exposed) * inverse[3, i]
+        gain = 4.0 * p.k1 * o * thio + e3 * sulfide_exposed + 1.5 * e3b * thio_exposed
+        sulfur = (rhs[3, i] + gain) * inverse[4, i]
+        rhs[0, i] -= 4.0 * o * (p.k1 * thio + p.k2 * sulfide + p.k4 * sulfur)
+        rhs[1, i], rhs[2, i], rhs[3, i], rhs[8, i], rhs[9, i] = thio, sulfide, sulfur, sulfide_exposed, thio_exposed
 
 
 @jit
 def expand(p: Rates, w: Array, g: float, b: float, a: float, y: Array, aff: Array, rhs: Array) -> None:
     """Backward half: increments of the immobile species from that of oxygen, which rhs[0] holds."""
+    tau = 1.0 / a
     for i in range(w.size):
-        o = y[0, i]
-        x = rhs[0, i]
-        rhs[9, i] += aff[0, i] * x
-        rhs[1, i] += aff[1, i] * x
-        rhs[8, i] += aff[2, i] * x
-        rhs[2, i] += aff[3, i] * x
-        rhs[3, i] += aff[4, i] * x
-        rhs[4, i] = (rhs[4, i] + p.k1 * (y[1, i] * x + o * rhs[1, i])) / a
-        rhs[5, i] = (rhs[5, i] + p.k2 * (y[2, i] * x + o * rhs[2, i]) + p.k4 * (y[3, i] * x + o * rhs[3, i])) / a
-        rhs[6, i] = (rhs[6, i] + p.k3b * b * w[i] * rhs[9, i]) / a
-        rhs[7, i] = (rhs[7, i] + p.k3 * g * w[i] * rhs[8, i]) / a
+        o, x = y[0, i], rhs[0, i]
+        thio_exposed = rhs[9, i] + aff[0, i] * x
+        thio = rhs[1, i] + aff[1, i] * x
+        sulfide_exposed = rhs[8, i] + aff[2, i] * x
+        sulfide = rhs[2, i] + aff[3, i] * x
+        sulfur = rhs[3, i] + aff[4, i] * x
+        r1 = p.k1 * (y[1, i] * x + o * thio)
+        r2 = p.k2 * (y[2, i] * x + o * sulfide)
+        r4 = p.k4 * (y[3, i] * x + o * sulfur)
+        rhs[4, i] = (rhs[4, i] + r1) * tau
+        rhs[5, i] = (rhs[5, i] + r2 + r4) * tau
+        rhs[6, i] = (rhs[6, i] + p.k3b * b * w[i] * thio_exposed) * tau
+        rhs[7, i] = (rhs[7, i] + p.k3 * g * w[i] * sulfide_exposed) * tau
+        rhs[1, i], rhs[2, i], rhs[3, i], rhs[8, i], rhs[9, i] = thio, sulfide, sulfur, sulfide_exposed, thio_exposed
 
 
 @jit
@@ -254,16 +268,27 @@ def right_side(
 
 @jit
 def factorise(
-    p: Rates, dz: Array, w: Array, g: float, b: float, a: float, y: Array, d: Array, bc: Array, aff: Array, tri: Array
+    p: Rates,
+    dz: Array,
+    w: Array,
+    g: float,
+    b: float,
+    a: float,
+    y: Array,
+    d: Array,
+    bc: Array,
+    aff: Array,
+    inverse: Array,
+    tri: Array,
 ) -> float:
     """Eliminate the immobile species from (a I - J) and factorise the tridiagonal rest.
 
-    aff (5, n): see ``eliminate``.  tri (4, n): lower diagonal, inverse pivots, upper diagonal / pivot, and the
-    derivative of D with respect to T.
+    aff, inverse (5, n): see ``eliminate``.  tri (4, n): lower diagonal / pivot, inverse pivots,
+    upper diagonal / pivot, and the derivative of D with respect to T.
     Returns the response of the gap uptake U_gap to the oxygen increment of the first cell.
     """
     n = dz.shape[0]
-    eliminate(p, w, g, b, a, y, aff, tri[1])
+    eliminate(p, w, g, b, a, y, aff, inverse, tri[1])
     for i in range(n):
         tri[3, i] = -p.beta / p.t0 * d[i]
         tri[0, i] = 0.0
@@ -284,6 +309,7 @@ def factorise(
         if i > 0:
             tri[1, i] -= tri[0, i] * tri[2, i - 1]
         tri[1, i] = 1.0 / tri[1, i]
+        tri[0, i] *= tri[1, i]
         tri[2, i] *= tri[1, i]
     return u_o
 
@@ -299,6 +325,7 @@ def solve_stage(
     y: Array,
     bc: Array,
     aff: Array,
+    inverse: Array,
     tri: Array,
     u_o: float,
     rhs: Array,
@@ -306,17 +333,18 @@ def solve_stage(
 ) -> None:
     """Solve (a I - J) K = rhs in place, with the factors of ``factorise``."""
     n = dz.shape[0]
-    condense(p, w, g, b, a, y, rhs)
+    condense(p, w, g, b, y, inverse, rhs)
     rhs_u[0] = (rhs_u[0] + bc[6] * rhs[1, 0]) / (a - bc[4])
     rhs[0, 0] += ((bc[4] + bc[5]) * rhs_u[0] + (bc[6] + bc[7]) * rhs[1, 0]) / dz[0]
-    for i in range(n - 1):
-        jump = (y[0, i] - y[0, i + 1]) / (dz[i] + dz[i + 1])
-        flux = jump * (tri[3, i] * rhs[1, i] + tri[3, i + 1] * rhs[1, i + 1])
-        rhs[0, i] -= flux / dz[i]
-        rhs[0, i + 1] += flux / dz[i + 1]
+    if p.beta != 0.0:
+        for i in range(n - 1):
+            jump = (y[0, i] - y[0, i + 1]) / (dz[i] + dz[i + 1])
+            flux = jump * (tri[3, i] * rhs[1, i] + tri[3, i + 1] * rhs[1, i + 1])
+            rhs[0, i] -= flux / dz[i]
+            rhs[0, i + 1] += flux / dz[i + 1]
     rhs[0, 0] *= tri[1, 0]
     for i in range(1, n):
-        rhs[0, i] = (rhs[0, i] - tri[0, i] * rhs[0, i - 1]) * tri[1, i]
+        rhs[0, i] = rhs[0, i] * tri[1, i] - tri[0, i] * rhs[0, i - 1]
     for i in range(n - 2, -1, -1):
         rhs[0, i] -= tri[2, i] * rhs[0, i + 1]
     expand(p, w, g, b, a, y, aff, rhs)
@@ -465,7 +493,7 @@ def cell_factorise(
     """
     n, m = mesh.volume.size, mesh.share.size
     slope, aff, upper, lower = -p.beta / p.t0, ws.aff, ws.upper, ws.lower
-    eliminate(p, w, g, b, a, y, aff, ws.tri[1])
+    eliminate(p, w, g, b, a, y, aff, ws.inverse, ws.tri[1])
     upper[:, :] = 0.0
     if p.beta != 0.0:
         lower[:, :] = 0.0
@@ -511,7 +539,7 @@ def cell_solve(
 ) -> None:
     """Solve (a I - J) K = rhs in place, with the factors of ``cell_factorise``."""
     n, m = mesh.volume.size, mesh.share.size
-    condense(p, w, g, b, a, y, rhs)
+    condense(p, w, g, b, y, ws.inverse, rhs)
     for i in range(n):
         rhs[0, i] *= mesh.volume[i]
     for k in range(m):
@@ -570,6 +598,7 @@ class Workspace(NamedTuple):
     bc: Array  # (m, 10) boundary terms at the step's start
     bc_stage: Array
     aff: Array  # (5, n)
+    inverse: Array  # (5, n)
     tri: Array  # (4, n)
     u_o: Array  # (m,) response of the gap uptake to its cell's oxygen
     upper: Array  # (n, b + 1) of a unit cell, else empty
@@ -604,7 +633,7 @@ def slope_at(
 def stage(p: Rates, mesh: Mesh, w: Array, g: float, b: float, a: float, y: Array, ws: Workspace, j: int) -> None:
     """Solve for stage j in place, on a column or on rings."""
     if mesh.rows.size == 0:
-        solve_stage(p, mesh.volume, w, g, b, a, y, ws.bc[0], ws.aff, ws.tri, ws.u_o[0], ws.k[j], ws.ku[j])
+        solve_stage(p, mesh.volume, w, g, b, a, y, ws.bc[0], ws.aff, ws.inverse, ws.tri, ws.u_o[0], ws.k[j], ws.ku[j])
     else:
         cell_solve(p, mesh, w, g, b, a, y, ws.d, ws.bc, ws, ws.k[j], ws.ku[j])
 
@@ -623,7 +652,7 @@ def linearise(
 ) -> None:
     """Factors of (a I - J) and the partial time derivative, on a column or on rings."""
     if mesh.rows.size == 0:
-        ws.u_o[0] = factorise(p, mesh.volume, w, g, b, a, y, ws.d, ws.bc[0], ws.aff, ws.tri)
+        ws.u_o[0] = factorise(p, mesh.volume, w, g, b, a, y, ws.d, ws.bc[0], ws.aff, ws.inverse, ws.tri)
         time_derivative(p, mesh.volume, w, slopes, y, ws.bc[0], ws.ft, ws.ftu)
     else:
         cell_factorise(p, mesh, w, g, b, a, y, ws.d, ws.bc, ws)
@@ -687,19 +716,23 @@ def rosenbrock_step(
 
 
 @jit
+def larger(worst: float, error: float, bound: float) -> float:
+    """The larger of ``worst`` and |error|/bound, which is divided only where it is; a nan becomes infinite."""
+    if abs(error) <= worst * bound:
+        return worst
+    ratio = abs(error) / bound
+    return ratio if np.isfinite(ratio) else np.inf
+
+
+@jit
 def error_norm(tol: float, scale: Array, scale_u: float, y: Array, u: Array, error: Array, error_u: Array) -> float:
     """Largest error over tol (scale + |y|), over cells, species and uptakes; infinite when any is not a number."""
     worst = 0.0
     for s in range(y.shape[0]):
         for i in range(y.shape[1]):
-            worst = max(worst, abs(error[s, i]) / (tol * (scale[s] + abs(y[s, i]))))
-            # max() passes over a nan
-            if not np.isfinite(error[s, i]):
-                return np.inf
+            worst = larger(worst, error[s, i], tol * (scale[s] + abs(y[s, i])))
     for s in range(u.size):
-        worst = max(worst, abs(error_u[s]) / (tol * (scale_u + abs(u[s]))))
-        if not np.isfinite(error_u[s]):
-            return np.inf
+        worst = larger(worst, error_u[s], tol * (scale_u + abs(u[s])))
     return worst
 
 
