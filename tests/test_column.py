@@ -458,10 +458,14 @@ def arguments(name: str) -> tuple[Any, ...]:
         "linearise": (p, mesh(dz), w, 0.4, 0.7, 2.0, (0.3, -0.2, 0.9), y, ws),
         "stage": (p, mesh(dz), w, 0.4, 0.7, 2.0, y, ws, 0),
         "time_derivative": (p, dz, w, (0.3, -0.2, 0.9), y, ws.bc[0], ws.ft, ws.ftu),
-        "blend": (np.empty(50), y.ravel(), y.ravel(), 2.0, y.ravel() ** 2, -1.0, y.ravel(), 0.5),
+        "blend": (5, np.empty((10, 5)), y, y, 2.0, y**2, -1.0, y, 0.5),
         "rosenbrock_step": (p, mesh(dz), w, 0.1, 0.05, DRIVE, y, u, ws),
+        "busy": (mesh(dz), np.zeros(5), 0.9, np.array([0.3, 1.0, 0.2, 0.9, 0.1])),
+        "whole_rows": (mesh(dz), 2, 1),
+        "leading": (mesh(dz), 3),
+        "step_where_busy": (p, mesh(dz), w, 0.1, 0.05, DRIVE, y, u, ws),
         "larger": (0.7, -0.3, 0.4),
-        "error_norm": (1e-3, np.ones(10), 1.0, y, u, y**2, u**2),
+        "error_norm": (5, 1e-3, np.ones(10), 1.0, y, u, y**2, u**2),
         "advance": (p, mesh(dz), w, DRIVE, 1e-4, np.ones(10), 1.0, 0.0, y, u, ws, 1000),
         "effective_conductivity": ((0.3, 0.2, 0.5), (0.2, 0.01, 1e-6)),
         "layer_conductivity": (y, p.t0, volumes, (0.2, 0.01, 1e-6), np.empty(5)),
@@ -506,13 +510,14 @@ def test_every_kernel_computes_the_same_compiled_and_interpreted(name: str) -> N
     fast, slow = arguments(name), arguments(name)
     results = COMPILED[name](*fast), getattr(interpreted(), name)(*slow)
     if results[1] is not None:
-        np.testing.assert_allclose(*results, rtol=1e-12)  # compilers reorder sums and fuse multiply-adds
+        for left, right in zip(*(flattened((result,)) for result in results), strict=True):
+            np.testing.assert_allclose(left, right, rtol=1e-12)  # compilers reorder sums and fuse multiply-adds
     for left, right in zip(flattened(fast), flattened(slow), strict=True):
         np.testing.assert_allclose(left, right, rtol=1e-10, atol=1e-12)  # the same over ten steps
 
 
 def flattened(given: tuple[Any, ...]) -> list[Any]:
-    """The arguments of a kernel with its workspace taken apart."""
+    """The arguments or results of a kernel with its workspace or mesh taken apart."""
     return [part for x in given for part in (x if isinstance(x, kernels.Workspace | kernels.Mesh) else (x,))]
 
 

@@ -23,6 +23,7 @@ Time: Rosenbrock method RODAS3 (Sandu et al., Atmos. Environ. 31, 3459 (1997)): 
 embedded order 2, stiffly accurate, exact Jacobian.  Immobile species are affine in their cell's oxygen
 increment and are eliminated, which leaves one solve for oxygen per stage: tridiagonal in a column, a band as wide
 as there are rings in a unit cell, both factorised directly.  Linear invariants therefore hold to round-off.
+Cells beyond the front, which oxygen and electrons do not reach, are left out of a step (see ``busy``).
 
 | symbol | meaning | unit |
 |---|---|---|
@@ -118,7 +119,7 @@ def boundary(
 @jit
 def diffusivity(p: Rates, y: Array, out: Array) -> None:
     """D0 exp(beta (1 - T/T0)) per cell [m2 s-1]."""
-    for i in range(y.shape[1]):
+    for i in range(out.size):
         out[i] = p.d0 * np.exp(p.beta * (1.0 - y[1, i] / p.t0)) if p.beta != 0.0 else p.d0
 
 
@@ -219,7 +220,7 @@ def expand(p: Rates, w: Array, g: float, b: float, a: float, y: Array, aff: Arra
 @jit
 def react_in_time(p: Rates, w: Array, dg: float, db: float, y: Array, ft: Array) -> None:
     """Partial derivative of the reaction rates with respect to time, through the switches alone."""
-    ft[:, :] = 0.0
+    ft[:, : w.size] = 0.0
     for i in range(w.size):
         r3 = p.k3 * dg * w[i] * y[8, i]
         r3b = p.k3b * db * w[i] * y[9, i]
@@ -252,7 +253,7 @@ def right_side(
 ) -> None:
     """Semi-discrete right-hand side of the module's equations: dy (10, n) [mol m-3 s-1], du (2,) [mol m-2 s-1]."""
     n = dz.shape[0]
-    diffusivity(p, y, d)
+    diffusivity(p, y, d[: w.size])
     react(p, w, g, b, y, dy)
     boundary(p, p.exposed, p.kappa_cov, f, y[0, 0], d[0], 0.5 * dz[0], u[0], bc)
     du[0] = bc[0]
@@ -405,7 +406,7 @@ def cell_right_side(
     V dO/dt = share (N_gap + N_cov) - sum over faces of G (D + D') (O - O') - 4 V (r1 + r2 + r4), per contact area.
     """
     m = mesh.share.size
-    diffusivity(p, y, d)
+    diffusivity(p, y, d[: w.size])
     react(p, w, g, b, y, dy)
     for k in range(m):
         i, share, covered = mesh.inlet[k], mesh.share[k], p.kappa_cov * mesh.covered[k]
@@ -433,7 +434,7 @@ def band_factorise(symmetric: bool, reach: Indices, upper: Array, lower: Array) 
     upper (n, b): A[k, k + q] before, U[k, k + q] after, and 1/D[k] at q = 0.
     lower (n, b): A[k + q, k] before, L[k + q, k] after, at q > 0; not touched when A is symmetric.
     """
-    n = upper.shape[0]
+    n = reach.size
     for k in range(n):
         m = min(reach[k], n - 1 - k)
         pivot, column = upper[k], lower[k]
@@ -458,7 +459,7 @@ def band_factorise(symmetric: bool, reach: Indices, upper: Array, lower: Array) 
 @jit
 def band_solve(reach: Indices, upper: Array, lower: Array, x: Array) -> None:
     """Solve A x = x in place with the factors of ``band_factorise``; of a symmetric A, ``upper`` is both."""
-    n = upper.shape[0]
+    n = reach.size
     for k in range(n):
         m = min(reach[k], n - 1 - k)
         value = x[k]
@@ -494,9 +495,9 @@ def cell_factorise(
     n, m = mesh.volume.size, mesh.share.size
     slope, aff, upper, lower = -p.beta / p.t0, ws.aff, ws.upper, ws.lower
     eliminate(p, w, g, b, a, y, aff, ws.inverse, ws.tri[1])
-    upper[:, :] = 0.0
+    upper[:n] = 0.0
     if p.beta != 0.0:
-        lower[:, :] = 0.0
+        lower[:n] = 0.0
     for i in range(n):
         upper[i, 0] = mesh.volume[i] * ws.tri[1, i]
     for k in range(m):
@@ -519,7 +520,7 @@ def cell_factorise(
                     upper[i, q] += right
                     if p.beta != 0.0:
                         lower[i, q] -= left
-    band_factorise(p.beta == 0.0, ws.reach, upper, lower)
+    band_factorise(p.beta == 0.0, ws.reach[:n], upper, lower)
 
 
 @jit
@@ -557,7 +558,7 @@ def cell_solve(
                         flux = jump * (d[i] * rhs[1, i] + d[i + q] * rhs[1, i + q])
                         rhs[0, i] -= flux
                         rhs[0, i + q] += flux
-    band_solve(ws.reach, ws.upper, ws.upper if p.beta == 0.0 else ws.lower, rhs[0])
+    band_solve(ws.reach[:n], ws.upper, ws.upper if p.beta == 0.0 else ws.lower, rhs[0])
     expand(p, w, g, b, a, y, ws.aff, rhs)
     for k in range(m):
         i, share = mesh.inlet[k], mesh.share[k]
@@ -660,10 +661,11 @@ def linearise(
 
 
 @jit
-def blend(out: Array, base: Array, k1: Array, c1: float, k2: Array, c2: float, k3: Array, c3: float) -> None:
-    """out = base + c1 k1 + c2 k2 + c3 k3, element by element on flat arrays."""
-    for i in range(out.size):
-        out[i] = base[i] + c1 * k1[i] + c2 * k2[i] + c3 * k3[i]
+def blend(n: int, out: Array, base: Array, k1: Array, c1: float, k2: Array, c2: float, k3: Array, c3: float) -> None:
+    """out = base + c1 k1 + c2 k2 + c3 k3 in the first n cells of every species."""
+    for s in range(out.shape[0]):
+        for i in range(n):
+            out[s, i] = base[s, i] + c1 * k1[s, i] + c2 * k2[s, i] + c3 * k3[s, i]
 
 
 @jit
@@ -687,32 +689,34 @@ def rosenbrock_step(
     f1, _ = drive_at(t + h, tk, fk)
     g1, _ = drive_at(t + h, tk, gk)
     b1, _ = drive_at(t + h, tk, bk)
-    k0, k1, k2, k3 = ws.k[0].ravel(), ws.k[1].ravel(), ws.k[2].ravel(), ws.k[3].ravel()
-    q0, q1, q2, q3 = ws.ku[0], ws.ku[1], ws.ku[2], ws.ku[3]
-    f0, ft, y0, yt = ws.f.ravel(), ws.ft.ravel(), y.ravel(), ws.y.ravel()
+    n, m = w.size, u.size
+    k0, k1, k2, k3 = ws.k[0], ws.k[1], ws.k[2], ws.k[3]
+    q0, q1, q2, q3 = ws.ku[0:1], ws.ku[1:2], ws.ku[2:3], ws.ku[3:4]
+    f0, ft, yt = ws.f, ws.ft, ws.y
+    fu, ftu, u0, ut = ws.fu.reshape((1, m)), ws.ftu.reshape((1, m)), u.reshape((1, m)), ws.u.reshape((1, m))
     slope_at(p, mesh, w, (f, g, b), y, u, ws.d, ws.bc, ws.f, ws.fu)
     linearise(p, mesh, w, g, b, a, (f_t, g_t, b_t), y, ws)
     # stages 1 and 2 share f(y): RODAS3 evaluates the right-hand side three times per step
-    blend(k0, f0, ft, 0.5 * h, ft, 0.0, ft, 0.0)
-    blend(q0, ws.fu, ws.ftu, 0.5 * h, ws.ftu, 0.0, ws.ftu, 0.0)
+    blend(n, k0, f0, ft, 0.5 * h, ft, 0.0, ft, 0.0)
+    blend(m, q0, fu, ftu, 0.5 * h, ftu, 0.0, ftu, 0.0)
     stage(p, mesh, w, g, b, a, y, ws, 0)
-    blend(k1, f0, k0, 4.0 / h, ft, 1.5 * h, ft, 0.0)
-    blend(q1, ws.fu, q0, 4.0 / h, ws.ftu, 1.5 * h, ws.ftu, 0.0)
+    blend(n, k1, f0, k0, 4.0 / h, ft, 1.5 * h, ft, 0.0)
+    blend(m, q1, fu, q0, 4.0 / h, ftu, 1.5 * h, ftu, 0.0)
     stage(p, mesh, w, g, b, a, y, ws, 1)
-    blend(yt, y0, k0, 2.0, k0, 0.0, k0, 0.0)
-    blend(ws.u, u, q0, 2.0, q0, 0.0, q0, 0.0)
-    slope_at(p, mesh, w, (f1, g1, b1), ws.y, ws.u, ws.d_stage, ws.bc_stage, ws.k[2], q2)
-    blend(k2, k2, k0, 1.0 / h, k1, -1.0 / h, k1, 0.0)
-    blend(q2, q2, q0, 1.0 / h, q1, -1.0 / h, q1, 0.0)
+    blend(n, yt, y, k0, 2.0, k0, 0.0, k0, 0.0)
+    blend(m, ut, u0, q0, 2.0, q0, 0.0, q0, 0.0)
+    slope_at(p, mesh, w, (f1, g1, b1), ws.y, ws.u, ws.d_stage, ws.bc_stage, k2, ws.ku[2])
+    blend(n, k2, k2, k0, 1.0 / h, k1, -1.0 / h, k1, 0.0)
+    blend(m, q2, q2, q0, 1.0 / h, q1, -1.0 / h, q1, 0.0)
     stage(p, mesh, w, g, b, a, y, ws, 2)
-    blend(yt, yt, k2, 1.0, k2, 0.0, k2, 0.0)
-    blend(ws.u, ws.u, q2, 1.0, q2, 0.0, q2, 0.0)
-    slope_at(p, mesh, w, (f1, g1, b1), ws.y, ws.u, ws.d_stage, ws.bc_stage, ws.k[3], q3)
-    blend(k3, k3, k0, 1.0 / h, k1, -1.0 / h, k2, -8.0 / 3.0 / h)
-    blend(q3, q3, q0, 1.0 / h, q1, -1.0 / h, q2, -8.0 / 3.0 / h)
+    blend(n, yt, yt, k2, 1.0, k2, 0.0, k2, 0.0)
+    blend(m, ut, ut, q2, 1.0, q2, 0.0, q2, 0.0)
+    slope_at(p, mesh, w, (f1, g1, b1), ws.y, ws.u, ws.d_stage, ws.bc_stage, k3, ws.ku[3])
+    blend(n, k3, k3, k0, 1.0 / h, k1, -1.0 / h, k2, -8.0 / 3.0 / h)
+    blend(m, q3, q3, q0, 1.0 / h, q1, -1.0 / h, q2, -8.0 / 3.0 / h)
     stage(p, mesh, w, g, b, a, y, ws, 3)
-    blend(yt, yt, k3, 1.0, k3, 0.0, k3, 0.0)
-    blend(ws.u, ws.u, q3, 1.0, q3, 0.0, q3, 0.0)
+    blend(n, yt, yt, k3, 1.0, k3, 0.0, k3, 0.0)
+    blend(m, ut, ut, q3, 1.0, q3, 0.0, q3, 0.0)
 
 
 @jit
@@ -725,15 +729,76 @@ def larger(worst: float, error: float, bound: float) -> float:
 
 
 @jit
-def error_norm(tol: float, scale: Array, scale_u: float, y: Array, u: Array, error: Array, error_u: Array) -> float:
-    """Largest error over tol (scale + |y|), over cells, species and uptakes; infinite when any is not a number."""
+def error_norm(
+    n: int, tol: float, scale: Array, scale_u: float, y: Array, u: Array, error: Array, error_u: Array
+) -> float:
+    """Largest error over tol (scale + |y|), over n cells, species and uptakes; infinite when any is not a number."""
     worst = 0.0
     for s in range(y.shape[0]):
-        for i in range(y.shape[1]):
+        for i in range(n):
             worst = larger(worst, error[s, i], tol * (scale[s] + abs(y[s, i])))
     for s in range(u.size):
         worst = larger(worst, error_u[s], tol * (scale_u + abs(u[s])))
     return worst
+
+
+# Where nothing reacts: cells beyond the front hold next to no oxygen, and steps leave them out
+
+IDLE = 1e-14  # of the equilibrium concentration: so little oxygen does nothing in the life of a contact
+MARGIN = 4  # rows that a step takes in beyond the last with more; oxygen falls about tenfold across them
+
+
+@jit
+def busy(mesh: Mesh, w: Array, idle: float, o: Array) -> int:
+    """How many of the leading cells have an inlet, electrons, or oxygen beyond ``idle``, or lie before one that has."""
+    first = mesh.inlet[-1] + 1 if mesh.inlet.size > 0 else 1
+    n = w.size
+    while n > first and w[n - 1] == 0.0 and abs(o[n - 1]) <= idle:
+        n -= 1
+    return n
+
+
+@jit
+def whole_rows(mesh: Mesh, n: int, more: int) -> int:
+    """Cells of the rows that hold the first n cells, and of some more rows; every cell of a column is a row."""
+    if mesh.rows.size == 0:
+        return min(n + more, mesh.volume.size)
+    return int(mesh.rows[min(int(np.searchsorted(mesh.rows, n)) + more, mesh.rows.size - 1)])
+
+
+@jit
+def leading(mesh: Mesh, n: int) -> Mesh:
+    """The first n cells, whole rows, closed to those above."""
+    up, rows = mesh.up[:n].copy(), mesh.rows[: np.searchsorted(mesh.rows, n) + 1]
+    if rows.size > 0:
+        up[rows[-2] :] = 0.0
+    return Mesh(mesh.volume[:n], up, mesh.out[:n], rows, mesh.inlet, mesh.share, mesh.half, mesh.exposed, mesh.covered)
+
+
+@jit
+def step_where_busy(
+    p: Rates,
+    mesh: Mesh,
+    w: Array,
+    t: float,
+    h: float,
+    drive: tuple[Array, Array, Array, Array],
+    y: Array,
+    u: Array,
+    ws: Workspace,
+) -> int:
+    """``rosenbrock_step`` of the busy cells and a margin; returns how many they are.
+
+    They follow from the state alone, so that a run resumes bit for bit.  No flux leaves them: when oxygen beyond
+    the idle has come to their last row, the step is repeated with more.
+    """
+    idle = IDLE * p.c_eq
+    n: int = whole_rows(mesh, busy(mesh, w, idle, y[0]), MARGIN)
+    while True:
+        rosenbrock_step(p, leading(mesh, n), w[:n], t, h, drive, y, u, ws)
+        if n == w.size or whole_rows(mesh, busy(mesh, w[:n], idle, ws.y[0]), 1) <= n:
+            return n
+        n = whole_rows(mesh, 2 * n, 0)
 
 
 @jit
@@ -772,10 +837,10 @@ def advance(
         if last:
             proposed = h
             h = end - t
-        rosenbrock_step(p, mesh, w, t, h, drive, y, u, ws)
-        err = error_norm(tol, scale, scale_u, y, u, ws.k[3], ws.ku[3])
+        n = step_where_busy(p, mesh, w, t, h, drive, y, u, ws)
+        err = error_norm(n, tol, scale, scale_u, y, u, ws.k[3], ws.ku[3])
         if err <= 1.0:
-            y[:, :] = ws.y
+            y[:, :n] = ws.y[:, :n]
             u[:] = ws.u
             t = end if last else t + h
             accepted += 1
