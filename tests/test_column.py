@@ -1,5 +1,6 @@
 """The reaction-diffusion column: what it conserves, its signs, its solve, compiled and interpreted."""
 
+import math
 import os
 import subprocess
 import sys
@@ -571,7 +572,7 @@ SIGMAS = (0.4, 0.01, 1e-8)
 def test_a_pure_phase_conducts_like_itself(phase: int) -> None:
     shares = tuple(float(k == phase) for k in range(3))
     found = kernels.effective_conductivity(shares, SIGMAS)
-    assert found == near(SIGMAS[phase], rel=1e-12)  # bisection to 1e-14
+    assert found == near(SIGMAS[phase], rel=1e-12)  # bounds 1e-14 apart
 
 
 @pytest.mark.parametrize("ratio", [0.0, 1e-3, 0.2, 30.0])
@@ -608,6 +609,21 @@ def test_three_phases_solve_the_cubic() -> None:
         (root,) = [z.real for z in cubic.roots() if abs(z.imag) < 1e-9 * abs(z) and z.real > 0]
         found = kernels.effective_conductivity(tuple(shares), tuple(sigmas))
         assert found == near(root, rel=1e-8)  # roots of a cubic whose coefficients span decades
+
+
+def test_the_tangents_meet_where_bisection_ends() -> None:
+    """Phases decades apart, shares down to traces: the root that 60 halvings of ln s find, and sums that vanish."""
+    rng = np.random.default_rng(5)
+    for _ in range(500):
+        phi, s = rng.dirichlet(np.full(3, 10.0 ** rng.uniform(-2, 1))), 10.0 ** rng.uniform(-10, 0, 3)
+        found = kernels.effective_conductivity(tuple(phi), tuple(s))
+        lo, hi = float(s.min()), float(s.max())
+        for _ in range(60):
+            mid = math.sqrt(lo * hi)
+            lo, hi = (mid, hi) if phi @ ((s - mid) / (s + 2 * mid)) > 0 else (lo, mid)
+        assert found == near(lo, rel=1e-12)  # round-off of the sum, found 4e-14
+        slope = phi @ (3 * s * found / (s + 2 * found) ** 2)  # by ln s
+        assert abs(phi @ ((s - found) / (s + 2 * found))) < 1e-12 * slope  # the same, as a residual
 
 
 def test_phase_rules_by_hand() -> None:

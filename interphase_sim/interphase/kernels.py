@@ -856,18 +856,24 @@ def advance(
 
 @jit
 def effective_conductivity(shares: tuple[float, float, float], sigmas: tuple[float, float, float]) -> float:
-    """Bruggeman's symmetric effective medium, sum_i phi_i (s_i - s)/(s_i + 2 s) = 0, for three phases [S m-1]."""
+    """Bruggeman's symmetric effective medium, sum_i phi_i (s_i - s)/(s_i + 2 s) = 0, for three phases [S m-1].
+
+    The sum is convex in s and concave in 1/s.  Its tangents in s below the root and in 1/s above it therefore never
+    pass the root: between bounds a middle's tangent moves one of them, some nine times.
+    """
     lo = min(sigmas[0], sigmas[1], sigmas[2])
     hi = max(sigmas[0], sigmas[1], sigmas[2])
     for _ in range(200):
         mid = np.sqrt(lo * hi)
-        total = 0.0
+        total, fall = 0.0, 0.0
         for k in range(3):
-            total += shares[k] * (sigmas[k] - mid) / (sigmas[k] + 2.0 * mid)
+            inverse = 1.0 / (sigmas[k] + 2.0 * mid)
+            total += shares[k] * (sigmas[k] - mid) * inverse
+            fall += 3.0 * shares[k] * sigmas[k] * inverse * inverse
         if total > 0.0:
-            lo = mid
+            lo = mid + total / fall
         else:
-            hi = mid
+            hi = mid / (1.0 - total / (mid * fall))
         if hi <= lo * (1.0 + 1e-14):
             break
     middle: float = np.sqrt(lo * hi)
