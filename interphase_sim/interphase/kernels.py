@@ -751,7 +751,7 @@ MARGIN = 4  # rows that a step takes in beyond the last with more; oxygen falls 
 @jit
 def busy(mesh: Mesh, w: Array, idle: float, o: Array) -> int:
     """How many of the leading cells have an inlet, electrons, or oxygen beyond ``idle``, or lie before one that has."""
-    first = mesh.inlet[-1] + 1 if mesh.inlet.size > 0 else 1
+    first = mesh.inlet[-1] + 1 if mesh.inlet.size > 0 else 1  # no ring's inlet lies above that of the outermost
     n = w.size
     while n > first and w[n - 1] == 0.0 and abs(o[n - 1]) <= idle:
         n -= 1

@@ -16,9 +16,9 @@ The electrolyte in an open gap reacts as it does elsewhere, while mixed and sepa
 that does not react, by h/D_gap and a constriction: here a front must convert the gap before it spreads over the
 coating.
 
-Cost on one core with 32 rings and 160 rows (4300 cells): 2 ms a step, some 20 steps a half-cycle.  Of a step, the
-band's factorisation takes 45 %, its four solves with the elimination 40 %, right sides and the rest 15 %; a resistance
-takes 3 ms, two thirds of it the conductivities.
+Cost on one core with 32 rings and 160 rows (4300 cells), of which a step takes the half that oxygen has reached: 1 ms
+a step, some 20 steps a half-cycle.  Of a step, the elimination and the band's factorisation take half, the four solves
+40 %, right sides and the rest 10 %; a resistance takes 5 ms, a third of it the conductivities.
 """
 
 from __future__ import annotations
