@@ -379,7 +379,7 @@ class Numerics(Section):
     unit_cell_rings: _Rings = 32
     unit_cell_rows: _Rings = 160
     unit_cell_edge: Length = preset(Length, "0.24 nm")
-    unit_cell_tolerance: _Tolerance = 3e-4
+    unit_cell_tolerance: _Tolerance = 1e-3
     closure_rings: _Rings = 12
     closure_rows: _Rings = 120
     closure_edge: Length = preset(Length, "0.24 nm")
