@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 export PYBAMM_DISABLE_TELEMETRY := true
 
-.PHONY: validate test check calibrate clean
+.PHONY: validate test check calibrate study-particulate clean
 
 validate: $(STAMP)
 	$(BIN)/interphase-sim validate
@@ -22,6 +22,10 @@ check: $(STAMP)
 calibrate: $(STAMP)
 	$(BIN)/interphase-sim calibrate
 
+# Goes on where it was interrupted; `clean` takes what it has stored.
+study-particulate: $(STAMP)
+	$(BIN)/python -m validation.particulate --workers $(JOBS)
+
 # Constraints do not reach isolated builds, so the build tools go in first.
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.11")'
@@ -32,4 +36,4 @@ $(STAMP): pyproject.toml constraints.txt
 
 clean:
 	rm -rf build dist validation/output .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
-	find interphase_sim tests -name __pycache__ -prune -exec rm -rf {} +
+	find interphase_sim tests validation -name __pycache__ -prune -exec rm -rf {} +
