@@ -17,6 +17,7 @@ Record = Mapping[str, Any]
 
 RESISTANCE, CAPACITY, AMOUNT = 0.05, 1.0, 0.05  # what holds: relative, mAh/g, relative
 CONVERTED, LEVEL = 0.5, 0.5  # of the electrolyte, and thinnest over thickest place, from which layers have merged
+TRACE = 0.01  # of the largest amount: what stays below is a trace, told apart
 EVENT = 0.02  # growth of the resistance in one cycle that belongs to percolation
 LATE = 1.5  # fade after the knee over the fade before it, from which the onset is late
 EARLIEST = 3  # cycles on either side of a knee at least
@@ -70,12 +71,14 @@ def _outgrown(resistance: Array, coating: float) -> float:
 
 class Deviation(NamedTuple):
     """Largest deviation of a run from the resolved one: film resistance outside and at the percolation event [1],
-    delay of the event [cycles], amounts [1], discharge capacity [mAh/g], and over all cycles the resistance [1]."""
+    delay of the event [cycles], amounts and those of traces [1], discharge capacity [mAh/g], and over all cycles the
+    resistance [1]."""
 
     outside: float
     event: float
     delay: float
     amounts: float
+    traces: float
     capacity: float
     resistance: float
 
@@ -89,7 +92,7 @@ def deviation(run: Record, resolved: Record) -> Deviation:
     """How far a run is from the resolved one over the cycles that either has; one that ends early is infinitely far."""
     own, true = (arrays(r, "film_resistance") for r in (run, resolved))
     if own.size != true.size:
-        return Deviation(*[math.inf] * 6)
+        return Deviation(*[math.inf] * 7)
     found = np.abs(own / true - 1.0)
     at = percolating(true) | percolating(own)
     capacity = np.abs(arrays(run, "discharge_capacity") - arrays(resolved, "discharge_capacity"))[1:]
@@ -97,7 +100,7 @@ def deviation(run: Record, resolved: Record) -> Deviation:
         float(found[~at].max(initial=0.0)),
         float(found[at].max(initial=0.0)),
         _delay(own, true, at),
-        _amounts(run, resolved),
+        *_amounts(run, resolved),
         float(capacity.max(initial=0.0)),
         float(found.max()),
     )
@@ -113,22 +116,26 @@ def percolating(resistance: Array) -> npt.NDArray[np.bool_]:
 
 
 def _delay(own: Array, true: Array, at: npt.NDArray[np.bool_]) -> float:
-    """Cycles by which one resistance passes the middle of the event after the other; 0 without an event."""
+    """Cycles by which one resistance passes the middle of the event after the other; 0 if there it less than doubles."""
     inside = np.flatnonzero(at)
     if not inside.size:
+        return 0.0
+    if true[inside[-1]] < 2 * true[inside[0]]:
         return 0.0
     middle = math.sqrt(float(true[inside[0]]) * float(true[inside[-1]]))
     return crossing(own, middle) - crossing(true, middle) if own.max() >= middle <= true.max() else math.inf
 
 
-def _amounts(run: Record, resolved: Record) -> float:
-    """Largest relative deviation of an amount of the NCM's contact, over species and cycles."""
-    worst = 0.0
-    for name, series in resolved["amounts"].items():
-        true, own = np.asarray(series), np.asarray(run["amounts"][name])
-        there = true > 0
-        worst = max(worst, float(np.abs(own[there] / true[there] - 1.0).max(initial=0.0)))
-    return worst
+def _amounts(run: Record, resolved: Record) -> tuple[float, float]:
+    """Largest relative deviation of the NCM's amounts over cycles: of what is more than a trace, and of traces."""
+    series = {name: np.asarray(values, dtype=np.float64) for name, values in resolved["amounts"].items()}
+    largest = max(float(values[-1]) for values in series.values())
+    worst = {False: 0.0, True: 0.0}
+    for name, true in series.items():
+        there, trace = true > 0, float(true[-1]) < TRACE * largest
+        off = np.abs(np.asarray(run["amounts"][name])[there] / true[there] - 1.0)
+        worst[trace] = max(worst[trace], float(off.max(initial=0.0)))
+    return worst[False], worst[True]
 
 
 def regime(mixed: Deviation, separate: Deviation) -> str:
@@ -235,6 +242,7 @@ def row(point: Point, runs: Mapping[str, Record]) -> dict[str, Any]:
         **{f"capacity_{n}": at(capacity, n - 1) for n in (1, 50, 100, 200)},
         **{f"resistance_{n}": at(arrays(resolved, "film_resistance"), n) for n in (1, 50, 200)},
         "closure_amounts": off["closure"].amounts,
+        "closure_traces": off["closure"].traces,
         "closure_resistance_outside_event": off["closure"].outside,
         "closure_resistance_at_event": off["closure"].event,
         "closure_delay_of_event": off["closure"].delay,

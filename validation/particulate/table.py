@@ -59,6 +59,7 @@ def summary(rows: Sequence[Row]) -> Iterator[str]:
 
 LIMITS = (
     ("closure_amounts", evaluate.AMOUNT, "amounts", ""),
+    ("closure_traces", evaluate.AMOUNT, "amounts below 1 % of the largest", ""),
     ("closure_resistance_outside_event", evaluate.RESISTANCE, "resistance outside percolation", ""),
     ("closure_resistance_at_event", evaluate.RESISTANCE, "resistance at percolation", ""),
     ("closure_capacity", evaluate.CAPACITY, "capacity", " mAh/g"),
