@@ -201,14 +201,14 @@ def _mark(axes: Axes, series: Any, row: Row, colour: str) -> None:
 
 
 def _typical(rows: Sequence[Row], runs: Records) -> list[tuple[Point, Mapping[str, Any]]]:
-    """The paper's coating, small and large islands of it, the latest onset, and an almost closed coating."""
+    """Coatings like the paper's, islands, an almost closed coating, and the latest onset."""
     by_name = {point.name: point for point in runs}
     late = [row for row in rows if row["point"] in by_name and 1.0 <= row["merged_cycle"] < math.inf]
     latest = max(late, key=lambda row: _finite(row["late_onset"]), default=None)
     wanted = [
+        "c0.75_d15_h15_film",
         "c0.90_d15_h15_film",
         "c0.90_d500_h15_film",
-        "c0.50_d15_h15_film",
         "c0.99_d50_h15_film",
         *([latest["point"]] if latest else []),
     ]

@@ -84,6 +84,7 @@ def scenario(base: Scenario, point: Point, contact: str, cycles: int) -> Scenari
         "coating.coverage": point.particles,
         "coating.thickness": point.thickness,
         "coating.gap_radius": point.gap,
+        "coating.cell_radius": None,
         "coating.contact": contact,
         "protocol.cycles": cycles,
         "numerics.output_cycles": [],

@@ -77,10 +77,10 @@ def _shape(setting: Setting, contacts: Contacts) -> dict[str, float]:
     if setting.rings is None:
         return {}
     grid, cell = setting.rings, contacts.ncm[0]
-    converted = grid.full(1.0 - cell.y[kernels.PS4] / cell.rates.t0, coating=0.0)
+    converted = grid.full(1.0 - cell.y[kernels.PS4] / cell.rates.t0, solid=0.0)
     above, dz = converted[grid.gap_rows :], np.diff(grid.height)
     layer = dz[grid.gap_rows :] @ above
-    sigma = grid.full(column.conductivity(cell.y, cell.rates, setting.volumes, setting.sigmas), coating=0.0)
+    sigma = grid.full(column.conductivity(cell.y, cell.rates, setting.volumes, setting.sigmas), solid=0.0)
     inside = sigma[: grid.gap_rows, : grid.gap_rings] @ grid.share[: grid.gap_rings]
     through = sigma[grid.gap_rows :] @ grid.share
     return {
