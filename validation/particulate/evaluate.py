@@ -116,7 +116,7 @@ def percolating(resistance: Array) -> npt.NDArray[np.bool_]:
 
 
 def _delay(own: Array, true: Array, at: npt.NDArray[np.bool_]) -> float:
-    """Cycles by which one resistance passes the middle of the event after the other; 0 if there it less than doubles."""
+    """Cycles by which one resistance passes the middle of the event after the other; 0 if it does not double there."""
     inside = np.flatnonzero(at)
     if not inside.size:
         return 0.0
