@@ -278,6 +278,9 @@ def test_the_knee_of_two_lines_is_found() -> None:
     assert found.ratio == near(5.0, rel=1e-9)
     assert evaluate.fade_around(180 - 0.1 * n, 50.0) == (near(0.1, rel=1e-9), near(0.1, rel=1e-9))
     assert math.isnan(evaluate.fade_around(n, math.inf)[1])
+    step = 180 - 0.1 * n - 0.6 * np.clip(n - 40, 0, 5)
+    assert evaluate.steepest(step) == (near(0.7, rel=1e-9), 42.5)  # from cycle 40 to 45
+    assert math.isnan(evaluate.steepest(step[:9])[0])
 
 
 def run_of(resistance: Any, capacity: float = 150.0, amount: float = 1.0) -> dict[str, Any]:

@@ -20,6 +20,7 @@ CONVERTED, LEVEL = 0.5, 0.5  # of the electrolyte, and thinnest over thickest pl
 TRACE = 0.01  # of the largest amount: what stays below is a trace, told apart
 EVENT = 0.02  # growth of the resistance in one cycle that belongs to percolation
 LATE = 1.5  # fade after the knee over the fade before it, from which the onset is late
+SPAN = 5  # cycles over which the steepest fade is taken
 EARLIEST = 3  # cycles on either side of a knee at least
 SLACK = 1e-3  # of an uptake: tolerance of the replays' steps, which alone can lift it over a bound
 
@@ -170,6 +171,15 @@ def knee(capacity: Array) -> Knee:
     return found
 
 
+def steepest(capacity: Array) -> tuple[float, float]:
+    """Largest mean loss per cycle over ``SPAN`` cycles after the first as many, and the cycle in their middle."""
+    loss = (capacity[SPAN:-SPAN] - capacity[2 * SPAN :]) / SPAN
+    if not loss.size:
+        return math.nan, math.nan
+    worst = int(loss.argmax())
+    return float(loss[worst]), worst + 1 + 1.5 * SPAN
+
+
 def fade_around(capacity: Array, cycle: float) -> tuple[float, float]:
     """Mean loss per cycle before and after a cycle [mAh/g], cycle 1 first; not-a-number where too few are left."""
     n = np.arange(1.0, capacity.size + 1.0)
@@ -218,7 +228,7 @@ def row(point: Point, runs: Mapping[str, Record]) -> dict[str, Any]:
     capacity, layer = arrays(resolved, "discharge_capacity")[1:], arrays(resolved, "layer_thickness")
     off = {name: deviation(runs[name], resolved) for name in ("closure", "mixed", "separate")}
     one, level = merged(resolved)
-    turn, kept = knee(capacity), bounds(replay)
+    turn, steep, kept = knee(capacity), steepest(capacity), bounds(replay)
     shut = sealed(resolved, point.coverage)
     around = [fade_around(capacity, cycle) for cycle in (one, shut)]
     lateral = replay["lateral"]
@@ -239,6 +249,8 @@ def row(point: Point, runs: Mapping[str, Record]) -> dict[str, Any]:
         "fade_before_knee": turn.before,
         "fade_after_knee": turn.after,
         "late_onset": turn.ratio,
+        "steepest_fade": steep[0],
+        "steepest_cycle": steep[1],
         **{f"capacity_{n}": at(capacity, n - 1) for n in (1, 50, 100, 200)},
         **{f"resistance_{n}": at(arrays(resolved, "film_resistance"), n) for n in (1, 50, 200)},
         "closure_amounts": off["closure"].amounts,
