@@ -19,7 +19,7 @@ ROOM = 298.15
 ROCK_SALT_VOLUME = 11.2e-6  # m3 mol-1 of NiO-type rock salt, one formula unit per oxygen lost
 CLOSE_PACKED = 0.907  # largest coverage of a plane by equal discs
 MIXED_ABOVE, SEPARATE_BELOW = 1.0, 0.1  # bounds of L/(2 r_c) within which a laterally uniform layer is trusted
-WIDEST = 300e-9  # m, radius of the largest unit cell in which the closure's few rings were compared
+WIDEST = 300e-9  # m, distance of gaps up to which the closure's few rings keep its capacities within 1 mAh/g
 
 
 @dataclass(frozen=True)
@@ -163,11 +163,13 @@ def all_filled(coating: Coating) -> bool:
     return coating.filler_coverage.si >= 1
 
 
-def gap_share(coating: Coating) -> float:
-    """Share of the contact that lies in the gaps of the unit cells: the open ones, or all where all are filled [1].
+def gap_share(coating: Coating, coverage: float) -> float:
+    """Share of the contact that lies in the gaps of the unit cells: the open ones, or all where all are filled [1]."""
+    return (1.0 - coverage) * (1.0 if all_filled(coating) else 1.0 - coating.filler_coverage.si)
 
-    Raises InputError for coverage that touching particles cannot reach: it has no unit cell around a gap.
-    """
+
+def refuse_overpacking(coating: Coating) -> None:
+    """Raise InputError for coverage that touching particles cannot reach: it has no unit cell around a gap."""
     coverage = coating.coverage.si
     if coating.filler == "electrolyte" and coverage > CLOSE_PACKED:
         raise InputError(
@@ -175,7 +177,6 @@ def gap_share(coating: Coating) -> float:
             f"not {coverage:g}; set coating.coverage to {CLOSE_PACKED} or less, or coating.filler to what else covers "
             "the oxide between them, carbonate or residue"
         )
-    return (1.0 - coverage) * (1.0 if all_filled(coating) else 1.0 - coating.filler_coverage.si)
 
 
 def filled_rate(coating: Coating, exchange: float, hidden: float) -> float:
@@ -250,31 +251,38 @@ def _covered(cover: Shield, gaps: float, exposed: float) -> float:
     return (gaps - exposed) * filler + (1.0 - gaps) / cover.covered
 
 
-def regime(coating: Coating | None, coverage: float, layer: float) -> float:
-    """Layer thickness over the distance between gaps, L / (2 r_c): "mixed" holds above 1, "separate" far below."""
+def gap_distance(coating: Coating | None, coverage: float) -> float:
+    """Distance of neighbouring gaps, 2 r_c [m]; not-a-number without gaps."""
     if coating is None or coverage <= 0 or coating.gap_radius is None:
         return math.nan
-    return layer / (2 * cell_radius(coating.gap_radius.si, coverage))
+    return 2 * cell_radius(coating.gap_radius.si, 1.0 - gap_share(coating, coverage))
+
+
+def regime(coating: Coating | None, coverage: float, layer: float) -> float:
+    """Layer thickness over the distance between gaps, L / (2 r_c): "mixed" holds above 1, "separate" far below."""
+    return layer / gap_distance(coating, coverage)
 
 
 def doubt(coating: Coating | None, coverage: float, layer: float) -> str | None:
-    """Why the contact's closure cannot be trusted at a layer thickness [m], or None."""
-    if coating is None or coverage <= 0 or coating.gap_radius is None or coating.contact == "resolved":
+    """Why the contact cannot be trusted as chosen at a layer thickness [m], or None."""
+    distance, reached = gap_distance(coating, coverage), regime(coating, coverage, layer)
+    if coating is None or math.isnan(distance):
+        return None
+    outside = {
+        "closure": distance > WIDEST,
+        "mixed": reached < MIXED_ABOVE,
+        "separate": reached > SEPARATE_BELOW,
+        "resolved": False,
+    }
+    if not outside[coating.contact]:
         return None
     if coating.contact == "closure":
-        radius = cell_radius(coating.gap_radius.si, 1.0 - gap_share(coating))
         return (
-            f"the gaps lie {2e9 * radius:.3g} nm apart, above {2e9 * WIDEST:g} nm; the few rings of "
-            'contact = "closure" were not compared there, "resolved" holds'
-            if radius > WIDEST
-            else None
+            f'the gaps lie {1e9 * distance:.3g} nm apart; the few rings of contact = "closure" hold up to '
+            f'{1e9 * WIDEST:g} nm, "resolved" holds beyond'
         )
-    reached = regime(coating, coverage, layer)
-    mixed = coating.contact == "mixed"
-    if (reached >= MIXED_ABOVE) if mixed else (reached <= SEPARATE_BELOW):
-        return None
+    bound = f"above {MIXED_ABOVE:g}" if coating.contact == "mixed" else f"below {SEPARATE_BELOW:g}"
     return (
-        f'layer over gap distance L/(2 r_c) is {reached:.2g}; contact = "{coating.contact}" holds '
-        f"{f'above {MIXED_ABOVE:g}' if mixed else f'below {SEPARATE_BELOW:g}'}, in between it decides the answer; "
-        '"closure" and "resolved" do not'
+        f'layer over gap distance L/(2 r_c) is {reached:.2g}; contact = "{coating.contact}" holds {bound}, in between '
+        'it decides the answer; "closure" and "resolved" do not'
     )

@@ -1,6 +1,7 @@
 """A coating's laws against numbers worked out by hand, their limits, and what is refused by name."""
 
 import math
+import re
 from dataclasses import astuple
 from typing import Any
 
@@ -295,3 +296,23 @@ def test_the_regime_is_the_layer_over_the_distance_of_gaps() -> None:
     assert coating.regime(with_(), 0.9, 15.179e-9) == near(2.0, rel=BY_HAND)
     assert math.isnan(coating.regime(None, 0.0, 1e-8))
     assert math.isnan(coating.regime(with_(), 0.0, 1e-8))
+    half = with_(filler="residue", filler_coverage=0.5, filler_conductivity=1e-8)
+    assert coating.regime(half, 0.9, 1e-9) == near(coating.regime(with_(), 0.95, 1e-9), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("contact", "radius", "layer", "told"),
+    [
+        ("mixed", 2.4e-9, 16e-9, None),
+        ("mixed", 2.4e-9, 10e-9, r'is 0.66; contact = "mixed" holds above 1, in between it decides'),
+        ("separate", 2.4e-9, 1e-9, None),
+        ("separate", 2.4e-9, 10e-9, r'is 0.66; contact = "separate" holds below 0.1, in between it decides'),
+        ("closure", 2.4e-9, 10e-9, None),
+        ("closure", 60e-9, 10e-9, r'gaps lie 379 nm apart; .* "closure" hold up to 300 nm, "resolved" holds beyond'),
+        ("resolved", 60e-9, 10e-9, None),
+    ],
+)
+def test_a_contact_outside_its_range_is_told(contact: str, radius: float, layer: float, told: str | None) -> None:
+    found = coating.doubt(with_(contact=contact, gap_radius=radius), 0.9, layer)
+    assert found is None if told is None else re.search(told, found or "")
+    assert coating.doubt(None, 0.0, layer) is None

@@ -69,7 +69,7 @@ def test_a_scenario_is_the_base_with_another_coating() -> None:
     assert plain.coating.filler_conductivity is not None
     assert BASE.coating.shell_conductivity is not None
     assert plain.coating.filler_conductivity.si == near(BASE.coating.shell_conductivity.si, rel=1e-12)
-    assert coating.gap_share(plain.coating) == near(0.01, rel=1e-9)
+    assert coating.gap_share(plain.coating, plain.coating.coverage.si) == near(0.01, rel=1e-9)
     assert plain.kinetics == BASE.kinetics
     assert plain.protocol.cycles == 7
     paper = points.scenario(BASE, PAPER, "resolved", 200)

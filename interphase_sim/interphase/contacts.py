@@ -109,8 +109,8 @@ def _rings(scenario: Scenario) -> Rings | None:
     coat = scenario.coating
     if coat is None or not coating.around_a_gap(coat) or coat.coverage.si <= 0 or coat.gap_radius is None:
         return None
-    radius = coat.gap_radius.si
-    disc = radius / math.sqrt(coating.gap_share(coat))
+    coating.refuse_overpacking(coat)
+    radius, disc = coat.gap_radius.si, 0.5 * coating.gap_distance(coat, coat.coverage.si)
     available = scenario.kinetics.layer.electrolyte_available.si
     geometry = unitcell.Geometry(radius, disc, coat.thickness.si, available, coating.all_filled(coat))
     return unitcell.rings(geometry, _fineness(scenario))
@@ -136,7 +136,9 @@ def _block(coat: Coating, cover: Shield) -> Block:
     """
     factor = 1.0
     if 0 < coat.filler_coverage.si < 1:
-        factor = coating.block_resistance(cover, coat.coverage.si, coating.gap_share(coat)) / cover.covered
+        factor = (
+            coating.block_resistance(cover, coat.coverage.si, coating.gap_share(coat, coat.coverage.si)) / cover.covered
+        )
     core = (cover.covered - 2 * cover.shell) * factor
     return Block(cover.thickness / core, cover.thickness / core, cover.shell * factor, cover.gap_conductivity)
 
