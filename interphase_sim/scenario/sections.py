@@ -380,7 +380,7 @@ class Numerics(Section):
     unit_cell_rows: _Rings = 160
     unit_cell_edge: Length = preset(Length, "0.24 nm")
     unit_cell_tolerance: _Tolerance = 1e-3
-    closure_rings: _Rings = 12
+    closure_rings: _Rings = 16
     closure_rows: _Rings = 120
     closure_edge: Length = preset(Length, "0.24 nm")
     closure_tolerance: _Tolerance = 1e-3
