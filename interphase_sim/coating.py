@@ -19,7 +19,7 @@ ROOM = 298.15
 ROCK_SALT_VOLUME = 11.2e-6  # m3 mol-1 of NiO-type rock salt, one formula unit per oxygen lost
 CLOSE_PACKED = 0.907  # largest coverage of a plane by equal discs
 MIXED_ABOVE, SEPARATE_BELOW = 1.0, 0.1  # bounds of L/(2 r_c) within which a laterally uniform layer is trusted
-WIDEST = 300e-9  # m, distance of gaps up to which the closure's few rings keep its capacities within 1 mAh/g
+WIDEST = 25e-9  # m, distance of gaps up to which the closure's few rings keep its capacities within 1 mAh/g
 
 
 @dataclass(frozen=True)

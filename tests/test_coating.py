@@ -308,7 +308,7 @@ def test_the_regime_is_the_layer_over_the_distance_of_gaps() -> None:
         ("separate", 2.4e-9, 1e-9, None),
         ("separate", 2.4e-9, 10e-9, r'is 0.66; contact = "separate" holds below 0.1, in between it decides'),
         ("closure", 2.4e-9, 10e-9, None),
-        ("closure", 60e-9, 10e-9, r'gaps lie 379 nm apart; .* "closure" hold up to 300 nm, "resolved" holds beyond'),
+        ("closure", 60e-9, 10e-9, r'gaps lie 379 nm apart; .* "closure" hold up to 25 nm, "resolved" holds beyond'),
         ("resolved", 60e-9, 10e-9, None),
     ],
 )
