@@ -478,7 +478,7 @@ def test_files_that_are_none_are_refused(tmp_path: Path) -> None:
 def test_an_unknown_name_is_answered_with_the_nearest() -> None:
     with pytest.raises(InputError) as error:
         load_scenario("coatd")
-    assert str(error.value).startswith("no scenario is named 'coatd' (shipped: bare, coated")
+    assert str(error.value).startswith("no scenario is named 'coatd' (shipped: bare, bench, coated")
     assert str(error.value).endswith("did you mean 'coated'?")
 
 
