@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 export PYBAMM_DISABLE_TELEMETRY := true
 
-.PHONY: validate test check calibrate study-particulate clean
+.PHONY: validate test check calibrate study-particulate bench clean
 
 validate: $(STAMP)
 	$(BIN)/interphase-sim validate
@@ -25,6 +25,10 @@ calibrate: $(STAMP)
 # Goes on where it was interrupted; `clean` takes what it has stored.
 study-particulate: $(STAMP)
 	$(BIN)/python -m validation.particulate --workers $(JOBS)
+
+# One process at a time: nothing else should run on the machine meanwhile. Goes on where it was interrupted.
+bench: $(STAMP)
+	$(BIN)/python -m validation.performance
 
 # Constraints do not reach isolated builds, so the build tools go in first.
 $(STAMP): pyproject.toml constraints.txt
