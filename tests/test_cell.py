@@ -19,7 +19,8 @@ from interphase_sim import materials
 from interphase_sim.cell import parameters
 from interphase_sim.cell.default import WALTHER_2021
 from interphase_sim.cell.design import FARADAY, CellDesign
-from interphase_sim.cell.runner import Cell, Degradation, History
+from interphase_sim.cell.integrator import Direct, Integrator, Trajectory, same
+from interphase_sim.cell.runner import MESHES, OBSERVED, Cell, Degradation, History, build
 from interphase_sim.errors import SolverFailure
 from interphase_sim.interphase import contacts
 from interphase_sim.scenario import load_scenario
@@ -406,3 +407,71 @@ def test_a_solver_that_never_succeeds_is_a_failure_and_no_end_of_life(
     with pytest.raises(SolverFailure, match="could not be solved: corrector convergence failed"):
         charge(cell)
     assert (cell.solves, cell.retries) == (4, 3)
+
+
+# What the loop's cell asks of PyBaMM behind its public face
+
+
+@pytest.mark.parametrize("model", ["SPM", "SPMe", "DFN"])
+def test_the_direct_integration_is_the_public_step_bit_for_bit(model: str) -> None:
+    cell = Cell(DESIGN, model, particle_cells=10, tolerance=TOLERANCE)
+    built = cell._build()
+    integrator = Integrator(built.model, TOLERANCE, {"compile": False})
+    inputs = {**cell._given(NOTHING), "Current function [A]": -C_5, "Upper voltage cut-off [V]": CHARGED}
+    first = integrator.step(cell.start(), inputs, LONG)
+    assert first.event
+    state = first.states[-1:].T
+    back = {**cell._given(replace(NOTHING, film=1.0)), "Current function [A]": C_5, "Lower voltage cut-off [V]": 1.35}
+    assert integrator._direct is not None
+    assert same(integrator.step(state, back, LONG), integrator._publicly(state, back, LONG))
+
+
+@pytest.mark.parametrize("broken", ["version", "name", "answer"])
+def test_where_the_direct_integration_is_not_as_known_steps_go_the_public_way(
+    monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    if broken == "version":
+        monkeypatch.setattr(pybamm, "__version__", "26.11.0")
+    elif broken == "name":
+        monkeypatch.setattr(Direct, "__init__", lambda *_: vars(pybamm)["no such name"])
+    else:
+        monkeypatch.setattr(Direct, "__call__", lambda *_: Trajectory(np.zeros(2), np.zeros((2, 1)), np.zeros(2), True))
+    cell = spm()
+    integrator = Integrator(cell._build().model, TOLERANCE, {"compile": False})
+    inputs = {**cell._given(NOTHING), "Current function [A]": -C_5, "Upper voltage cut-off [V]": CHARGED}
+    for _ in range(2):
+        assert integrator.step(cell.start(), inputs, LONG).event
+        assert integrator._direct is None
+
+
+def test_a_failed_integration_is_pybamms_error() -> None:
+    cell = spm()
+    integrator = Integrator(cell._build().model, TOLERANCE, {"compile": False})
+    inputs = {**cell._given(NOTHING), "Current function [A]": -C_5, "Upper voltage cut-off [V]": CHARGED}
+    integrator.step(cell.start(), inputs, LONG)
+    with pytest.raises((pybamm.SolverError, RuntimeError)):
+        integrator.step(np.full_like(cell.start(), np.nan), inputs, LONG)
+
+
+@pytest.mark.parametrize("model", ["SPM", "SPMe", "DFN"])
+def test_observed_variables_are_pybamms_own(model: str) -> None:
+    cell = Cell(DESIGN, model, particle_cells=10, tolerance=TOLERANCE)
+    built = cell._build()
+    inputs = {**cell._given(replace(NOTHING, film=1.0, film_rate=1e-5)), "Current function [A]": -C_5}
+    start = pybamm.Solution(np.zeros(1), cell.start(), built.model, inputs, termination="final time")
+    solution = built.integrator(0)._solver.step(start, built.model, 3600.0, inputs=inputs, save=False)
+    time, states = solution.t, solution.y.T
+    found, again = (built.observe(time, states, inputs) for _ in range(2))
+    assert np.array_equal(found, again)
+    for name, row in zip(OBSERVED, found, strict=False):
+        np.testing.assert_allclose(row, solution[name].entries, rtol=1e-12, err_msg=name)  # compiled differently
+
+
+def test_the_electrolyte_of_spme_may_be_coarse(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    for cells in (MESHES["SPMe"], {"x_n": 12, "x_s": 6, "x_p": 12}):
+        monkeypatch.setitem(MESHES, "SPMe", cells)
+        build.cache_clear()
+        found.append(charge(Cell(DESIGN, "SPMe", particle_cells=20, tolerance=TOLERANCE)))
+    build.cache_clear()
+    assert per_gram(found[0].charge) == pytest.approx(per_gram(found[1].charge), abs=0.01)  # 0.006 found

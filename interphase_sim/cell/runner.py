@@ -9,13 +9,14 @@ import shutil
 from dataclasses import dataclass, replace
 from typing import Any
 
-import casadi
 import numpy as np
 import numpy.typing as npt
 import pybamm
 
 from interphase_sim.cell import parameters
 from interphase_sim.cell.design import CellDesign
+from interphase_sim.cell.integrator import Integrator, Trajectory
+from interphase_sim.cell.observer import Observer
 from interphase_sim.errors import SolverFailure
 
 log = logging.getLogger(__name__)
@@ -31,7 +32,8 @@ OBSERVED = (
     "X-averaged positive particle surface stoichiometry",
     "Average positive particle stoichiometry",
 )
-MESHES = {"SPM": {}, "SPMe": {"x_n": 12, "x_s": 6, "x_p": 12}, "DFN": {"x_n": 10, "x_s": 5, "x_p": 16}}
+# A single-ion conductor keeps its concentration: in SPMe the electrolyte is there for its integrals alone.
+MESHES = {"SPM": {}, "SPMe": {"x_n": 3, "x_s": 3, "x_p": 3}, "DFN": {"x_n": 10, "x_s": 5, "x_p": 16}}
 
 
 @dataclass(frozen=True)
@@ -161,8 +163,8 @@ class Build:
         values.update({drive: "[input]"}, check_already_exists=False)
         self.model = self._discretised(values)
         self.inputs = sorted([*_inputs(recipe.design), drive] + (["Current cut-off [A]"] if recipe.hold else []))
-        self.observe = self._observer()
-        self._solvers: dict[int, Any] = {}
+        self.observe = Observer(self.model, (*OBSERVED, "Current [A]"), self.inputs, compiles())
+        self._integrators: dict[int, Integrator] = {}
 
     def _discretised(self, values: pybamm.ParameterValues) -> Any:
         recipe = self.recipe
@@ -190,27 +192,13 @@ class Build:
         pybamm.Discretisation(mesh, model.default_spatial_methods).process_model(model)
         return model
 
-    def _observer(self) -> Any:
-        t, y = casadi.MX.sym("t"), casadi.MX.sym("y", self.model.len_rhs_and_alg)
-        p = casadi.MX.sym("p", len(self.inputs))
-        given = {name: p[i] for i, name in enumerate(self.inputs)}
-        symbols = [self.model.get_processed_variable_or_event(name) for name in (*OBSERVED, "Current [A]")]
-        outputs = [symbol.to_casadi(t, y, inputs=given) for symbol in symbols]
-        return casadi.Function("observe", [t, y, p], [casadi.vertcat(*outputs)])
-
-    def observed(self, time: Array, states: Array, inputs: dict[str, float]) -> Array:
-        """Observed variables along a trajectory, (variables, times)."""
-        values = np.array([inputs[name] for name in self.inputs])
-        table = np.repeat(values[:, None], time.size, axis=1)
-        return np.asarray(self.observe(time[None, :], states, table))
-
-    def solver(self, attempt: int) -> Any:
-        """The solver of a rung of the retry ladder: as asked, finer with a small first step, interpreted."""
-        if attempt not in self._solvers:
+    def integrator(self, attempt: int) -> Integrator:
+        """The integrator of a rung of the retry ladder: as asked, finer with a small first step, interpreted."""
+        if attempt not in self._integrators:
             tight = self.recipe.tolerance * (0.1 if attempt else 1.0)
             options = {"compile": compiles() and attempt < 2, "dt_init": 1e-6 if attempt else 0.0}
-            self._solvers[attempt] = pybamm.IDAKLUSolver(rtol=tight, atol=tight, options=options)
-        return self._solvers[attempt]
+            self._integrators[attempt] = Integrator(self.model, tight, options)
+        return self._integrators[attempt]
 
     def initial_state(self, inputs: dict[str, float]) -> Array:
         """State vector (n, 1) of the pristine, fully lithiated cell."""
@@ -234,24 +222,23 @@ def carried(state: Array, source: Build, target: Build) -> Array:
     return result
 
 
-def _sampled(solution: Any) -> tuple[Array, Array]:
-    """Times (n,) [s] and states (m, n) of a solution at `SHARES` of its duration.
+def _sampled(found: Trajectory) -> tuple[Array, Array]:
+    """Times (n,) [s] and states (n, m) of a trajectory at `SHARES` of its duration.
 
     By cubic Hermite interpolation, as good as the integrator's own steps: those may lie 2000 s apart, and
     straight lines between them overrate an oxygen activity that is exponential in the potential.
     """
-    time, y = np.concatenate(solution.all_ts), np.concatenate(solution.all_ys, axis=1)
+    time, y, slope, _ = found
     if time.size < 2:
         return time, y
-    slope = np.concatenate(solution.all_yps, axis=1)
     at = SHARES * time[-1]
     i = np.clip(np.searchsorted(time, at, side="right") - 1, 0, time.size - 2)
-    h = time[i + 1] - time[i]
-    s = (at - time[i]) / h
-    start = (1 + 2 * s) * (1 - s) ** 2 * y[:, i] + s * (1 - s) ** 2 * h * slope[:, i]
-    found = start + s**2 * (3 - 2 * s) * y[:, i + 1] - s**2 * (1 - s) * h * slope[:, i + 1]
-    found[:, -1] = y[:, -1]
-    return at, found
+    h = (time[i + 1] - time[i])[:, None]
+    s = (at - time[i])[:, None] / h
+    start = (1 + 2 * s) * (1 - s) ** 2 * y[i] + s * (1 - s) ** 2 * h * slope[i]
+    states = start + s**2 * (3 - 2 * s) * y[i + 1] - s**2 * (1 - s) * h * slope[i + 1]
+    states[-1] = y[-1]
+    return at, states
 
 
 class Cell:
@@ -277,7 +264,7 @@ class Cell:
     def mean_stoichiometry(self, state: Array) -> float:
         """Mean lithium content of the connected NCM in a state [1]."""
         inputs = self._inputs | {"Current function [A]": 0.0}
-        return float(self._build().observed(np.zeros(1), state, inputs)[3, 0])
+        return float(self._build().observe(np.zeros(1), state.T, inputs)[3, 0])
 
     def _given(self, effect: Degradation) -> dict[str, float]:
         return {
@@ -310,7 +297,7 @@ class Cell:
     def _past(self, state: Array, inputs: dict[str, float], cut_off: float | None, current: float) -> History | None:
         if cut_off is None:
             return None
-        start = self._build().observed(np.zeros(1), state, inputs)
+        start = self._build().observe(np.zeros(1), state.T, inputs)
         sign = -1.0 if current < 0 else 1.0
         if sign * (start[0, 0] - cut_off) > 0:
             return None
@@ -339,24 +326,22 @@ class Cell:
             self.solves += 1
             self.retries += attempt > 0
             try:
-                solution = self._step(built, state, nudged, limit, min(attempt, 2))
+                found = self._step(built, state, nudged, limit, min(attempt, 2))
             except (pybamm.SolverError, RuntimeError) as failure:
                 error = failure
                 log.info("solver attempt %d failed: %s", attempt + 1, failure)
                 continue
-            return self._history(built, solution, inputs, external)
+            return self._history(built, found, inputs, external)
         raise SolverFailure(f"the cell model could not be solved: {error}")
 
-    def _step(self, built: Build, state: Array, inputs: dict[str, float], limit: float, attempt: int) -> Any:
-        old = pybamm.Solution(np.zeros(1), state, built.model, inputs, termination="final time")
-        return built.solver(attempt).step(old, built.model, limit, inputs=inputs, save=False)
+    def _step(self, built: Build, state: Array, inputs: dict[str, float], limit: float, attempt: int) -> Trajectory:
+        return built.integrator(attempt).step(state, inputs, limit)
 
-    def _history(self, built: Build, solution: Any, inputs: dict[str, float], external: float | None) -> History:
-        time, states = _sampled(solution)
-        seen = built.observed(time, states, inputs)
+    def _history(self, built: Build, found: Trajectory, inputs: dict[str, float], external: float | None) -> History:
+        time, states = _sampled(found)
+        seen = built.observe(time, states, inputs)
         # the integrator carries the discharged charge as its first state, in ampere hours
         current = seen[4] if external is None else np.full(time.size, external)
-        passed = 3600 * (states[0] - states[0, 0]) if external is None else external * time
-        reached = solution.termination.startswith("event")
-        end = states[:, -1:].copy()
-        return History(time, seen[0], seen[1], _ocp(seen[2]), seen[2], seen[3], current, passed, end, reached)
+        passed = 3600 * (states[:, 0] - states[0, 0]) if external is None else external * time
+        end = states[-1:].T.copy()
+        return History(time, seen[0], seen[1], _ocp(seen[2]), seen[2], seen[3], current, passed, end, found.event)
