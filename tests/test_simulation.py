@@ -162,7 +162,8 @@ def test_beyond_the_reach_of_electrons_the_electrolyte_at_carbon_is_pristine() -
     found = bare().profile.sel(interface=["carbon", "collector"])
     depth = bare().depth.values
     assert np.all(found.sel(species="oxidised_sulfur").values[..., depth < 2e-9] > 0)
-    assert not found.values[..., depth > 3e-9].any()
+    beyond = np.flatnonzero(depth > 3e-9)[1:]  # 3 nm may lie in a cell whose centre is deeper
+    assert not found.values[..., beyond].any()
     assert not found.sel(species=["oxygen", "phosphate", "sulfate"]).values.any()
 
 

@@ -30,9 +30,12 @@ class Grid:
     centre: Array
 
     def within(self, depth: float) -> Grid:
-        """The cells whose centre lies within a depth, at least two."""
-        n = max(int(np.sum(self.centre < depth)), 2)
-        return Grid(self.width[:n], self.centre[:n])
+        """The cells up to a depth, at least two; the last one is cut there."""
+        n = max(int(np.sum(self.faces[:-1] < (1.0 - 1e-9) * depth)), 2)
+        faces = self.faces[: n + 1].copy()
+        if faces[n - 1] < depth:
+            faces[n] = min(faces[n], depth)
+        return _grid(faces)
 
     @property
     def faces(self) -> Array:
