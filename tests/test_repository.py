@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import synthetic
 
 import interphase_sim
+from interphase_sim import results
+from interphase_sim.scenario import load_scenario
 
 ROOT = Path(__file__).resolve().parent.parent
 HEAVY = {
@@ -102,6 +105,30 @@ def test_help_loads_nothing_heavy() -> None:
     code = "from interphase_sim.cli import cli\nfor c in ([], ['run'], ['validate'], ['info']):\n"
     code += "    cli.make_context('x', [*c], resilient_parsing=True).get_help()"
     assert not _modules_after(code) & HEAVY
+
+
+def _loaded_by(arguments: list[str], cwd: Path) -> set[str]:
+    """Top-level modules that a command of the shell has loaded when it ends."""
+    code = f"import sys\nfrom interphase_sim.cli import cli\ncli.main({arguments!r}, standalone_mode=False)\n"
+    code += "print('', *(m for m in sys.modules if '.' not in m))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=cwd)
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_help_is_shown_without_anything_heavy(tmp_path: Path) -> None:
+    assert not _loaded_by(["--help"], tmp_path) & HEAVY
+
+
+def test_only_what_simulates_loads_the_cell_model(tmp_path: Path) -> None:
+    for name in ("bare", "coated"):
+        ds = synthetic.result(name=name, scenario=load_scenario(name).to_toml())
+        results.write(ds, tmp_path / f"{name}.nc")
+    simulating = {"pybamm", "casadi", "numba"}
+    for told in (["info"], ["info", "coated"], ["info", "materials"]):
+        assert _loaded_by(told, tmp_path) & HEAVY <= {"pydantic"}
+    assert not _loaded_by(["info", "bare.nc"], tmp_path) & simulating
+    assert not _loaded_by(["plot", "bare.nc", "-o", "fade.png"], tmp_path) & simulating
+    assert not _loaded_by(["validate", "--from", "."], tmp_path) & simulating
 
 
 @pytest.mark.parametrize("name", interphase_sim.__all__)
