@@ -160,7 +160,7 @@ def test_electrons_leave_through_exposed_oxide_only() -> None:
         contacts.amounts(contacts.advance(s, contacts.pristine(s), charge(s)))["ncm"]["electrons"]
         for s in (bare, coated)
     )
-    assert coated_electrons == near(0.1 * bare_electrons, rel=1e-4)  # steps of other sizes at 1e-5
+    assert coated_electrons == near(0.1 * bare_electrons, rel=1e-3)  # steps of other sizes at 1e-4
 
 
 def test_separate_patches_are_averaged_by_area() -> None:

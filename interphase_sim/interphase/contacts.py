@@ -286,8 +286,12 @@ def layer_thickness(contacts: Contacts) -> float:
     return sum(p.area * column.layer_thickness(c) for p, c in zip(contacts.patches, contacts.ncm, strict=True))
 
 
+@functools.lru_cache(maxsize=4)
 def amounts(contacts: Contacts) -> dict[str, dict[str, float]]:
-    """Amounts by interface and species per contact area [mol m-2], patches of the NCM averaged by area."""
+    """Amounts by interface and species per contact area [mol m-2], patches of the NCM averaged by area.
+
+    Remembered as ``film_resistance`` is.
+    """
     parts = [(p.area, column.amounts(c)) for p, c in zip(contacts.patches, contacts.ncm, strict=True)]
     mean = {key: sum(area * found[key] for area, found in parts) for key in parts[0][1]}
     electronic = column.amounts(contacts.electronic)

@@ -375,7 +375,7 @@ class Numerics(Section):
 
     column_cells: _Cells = 200
     first_cell: Length = preset(Length, "0.24 nm")
-    column_tolerance: _Tolerance = 1e-5
+    column_tolerance: _Tolerance = 1e-4
     unit_cell_rings: _Rings = 32
     unit_cell_rows: _Rings = 160
     unit_cell_edge: Length = preset(Length, "0.24 nm")
