@@ -6,8 +6,10 @@ half-cycle before cycle 1, padding of a shorter curve).
 """
 
 import csv
+import functools
 import io
 import json
+import operator
 import os
 from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
@@ -90,6 +92,11 @@ UNIT_CELL: dict[str, Variable] = {
     "unit_cell_conductivity": Variable(_RINGS, "S m-1", "ionic conductivity around a gap, end of the cycle"),
 }
 
+# Only in the result of a run that may leave cycles out.
+JUMPED: dict[str, Variable] = {
+    "solved": Variable(_CYCLE, "1", "1: the cycle was solved, 0: interpolated between those that were"),
+}
+
 _NUMBERED = {
     "cycle": "cycle number, 0 = after the contact dose",
     "output_cycle": "cycle with stored curves, profiles and losses",
@@ -103,21 +110,29 @@ _LABELLED: dict[str, tuple[tuple[str, ...], str]] = {
 
 
 def empty(
-    cycles: int, output_cycles: int, points: int, depth_cells: int, rows: int = 0, rings: int = 0
+    cycles: int,
+    output_cycles: int,
+    points: int,
+    depth_cells: int,
+    rows: int = 0,
+    rings: int = 0,
+    *,
+    jumped: bool = False,
 ) -> dict[str, NDArray[np.float64]]:
     """Arrays of the right shape for `build`, all not-a-number; each argument is the length of a dimension.
 
-    Those of a resolved contact only with rows and rings.
+    Those of a resolved contact only with rows and rings, those of cycle jumping only if ``jumped``.
     """
     sizes = _sizes(cycle=cycles, output_cycle=output_cycles, point=points, depth_cell=depth_cells)
     sizes |= {"row": rows, "ring": rings, "row_face": rows + 1, "ring_face": rings + 1}
-    table = VARIABLES | (UNIT_CELL if rows else {})
+    table = VARIABLES | (UNIT_CELL if rows else {}) | (JUMPED if jumped else {})
     return {name: np.full([sizes[d] for d in row.dims], np.nan) for name, row in table.items()}
 
 
 def _table(names: Container[Any]) -> dict[str, Variable]:
-    """The variables that a result must have: those of a resolved contact all or none."""
-    return VARIABLES | (UNIT_CELL if any(name in names for name in UNIT_CELL) else {})
+    """The variables that a result must have: those of a resolved contact and of cycle jumping all or none."""
+    extra = (table for table in (UNIT_CELL, JUMPED) if any(name in names for name in table))
+    return functools.reduce(operator.or_, extra, VARIABLES)
 
 
 def _sizes(**lengths: int) -> dict[str, int]:
@@ -287,7 +302,7 @@ def cycles_table(ds: xr.Dataset) -> str:
 
 
 def _columns(ds: xr.Dataset) -> Iterator[tuple[str, NDArray[np.float64]]]:
-    for name, row in VARIABLES.items():
+    for name, row in _table(ds.variables).items():
         if row.dims == _CYCLE:
             yield f"{name} [{row.units}]", ds[name].values
         elif row.dims == _AMOUNT:

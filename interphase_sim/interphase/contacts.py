@@ -244,6 +244,12 @@ def advance(s: Setting, contacts: Contacts, driven: Drive) -> Contacts:
     )
 
 
+def with_steps(contacts: Contacts, like: Contacts) -> Contacts:
+    """The same contacts, to go on with the steps in time of others."""
+    ncm = tuple(replace(c, step=other.step) for c, other in zip(contacts.ncm, like.ncm, strict=True))
+    return replace(contacts, ncm=ncm, electronic=replace(contacts.electronic, step=like.electronic.step))
+
+
 def with_coverage(s: Setting, contacts: Contacts, coverage: float) -> Contacts:
     """The same contacts at another coverage; freshly exposed oxide finds its electrolyte in electron reach."""
     if coverage == contacts.coverage or len(contacts.patches) > 1:

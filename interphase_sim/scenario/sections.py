@@ -371,7 +371,10 @@ class Protocol(Section):
 
 
 class Numerics(Section):
-    """Accuracy and output; capacities are per gram of NCM622, `end_of_life_capacity` 0 means none."""
+    """Accuracy and output; capacities are per gram of NCM622, `end_of_life_capacity` 0 means none.
+
+    `jump` leaves cycles out that differ little, each jump within an estimated error of `jump_tolerance`.
+    """
 
     column_cells: _Cells = 200
     first_cell: Length = preset(Length, "0.24 nm")
@@ -391,6 +394,8 @@ class Numerics(Section):
     checkpoint_every: Annotated[int, Field(ge=1)] = 20
     output_cycles: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(strict=False)] = (1, 50, 200)
     end_of_life_capacity: _Capacity = preset(_Capacity, "0 mAh/g")
+    jump: bool = False
+    jump_tolerance: _CapacityChange = preset(_CapacityChange, "0.15 mAh/g")
 
     @field_validator("output_cycles")
     @classmethod

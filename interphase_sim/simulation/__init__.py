@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from interphase_sim.errors import SolverFailure
 from interphase_sim.scenario import Scenario
-from interphase_sim.simulation import checkpoint, loop
+from interphase_sim.simulation import checkpoint, jump, loop
+from interphase_sim.simulation.jump import Course, Landing
 from interphase_sim.simulation.loop import Bench, Half, State
 from interphase_sim.simulation.recorder import Recorder
 
@@ -36,10 +37,12 @@ def simulate(
     recorder, state, first = _started(bench, directory if resume else None)
     total = scenario.protocol.cycles
     while recorder.open and recorder.cycles < total:
+        done = recorder.cycles
         state, first = _next_cycle(bench, recorder, state, first)
         if progress:
             progress(recorder.cycles, total, recorder.status)
-        if directory and recorder.cycles % scenario.numerics.checkpoint_every == 0:
+        every = scenario.numerics.checkpoint_every
+        if directory and recorder.cycles // every > done // every:
             checkpoint.save(directory, recorder, state, first)
     if recorder.open:
         recorder.status = "completed"
@@ -52,20 +55,24 @@ def _started(bench: Bench, directory: Path | None) -> tuple[Recorder, State, Sta
     found = checkpoint.load(bench, directory) if directory else None
     if found:
         return found
-    state, recorder = loop.begin(bench), Recorder(bench)
+    state, recorder = loop.begin(bench), Recorder(bench, course=Course() if bench.scenario.numerics.jump else None)
     recorder.contact_dose(state)
     return recorder, state, None
 
 
 def _next_cycle(bench: Bench, recorder: Recorder, state: State, first: State | None) -> tuple[State, State | None]:
-    """One cycle, recorded; a run that cannot go on keeps its last good state and says why."""
+    """The next cycle to be solved, recorded; a run that cannot go on keeps its last good state and says why."""
     number = recorder.cycles + 1
     try:
-        after, charge, discharge = loop.cycle(bench, state, number)
-        if _ended(bench, recorder, number, charge, discharge):
+        landing = _jumped(bench, recorder, state) or _solved(bench, recorder, state)
+        number, after, discharge = landing.number, landing.after, landing.discharge
+        if _ended(bench, recorder, number, landing.charge, discharge):
             return state, first
         first = after if first is None else first
-        recorder.cycle(number, after, charge, discharge)
+        recorder.skip(number - recorder.cycles - 1)
+        recorder.cycle(number, after, landing.charge, discharge)
+        if recorder.course:
+            recorder.course = jump.follow(bench, recorder.course, landing)
         if recorder.wanted(number):
             lost = recorder.rows[1]["discharge_capacity"] - recorder.rows[number]["discharge_capacity"]
             recorder.losses[number] = loop.split_losses(bench, first, after, number, lost)
@@ -75,6 +82,20 @@ def _next_cycle(bench: Bench, recorder: Recorder, state: State, first: State | N
     if discharge.charge < bench.scenario.numerics.end_of_life_capacity.si:
         recorder.status = f"end of life at cycle {number}: capacity below numerics.end_of_life_capacity"
     return after, first
+
+
+def _jumped(bench: Bench, recorder: Recorder, state: State) -> Landing | None:
+    """The cycle solved after a jump; None where no cycle can be left out."""
+    if not recorder.course:
+        return None
+    recorder.course, landing = jump.leap(bench, state, recorder.course, recorder.cycles)
+    return landing
+
+
+def _solved(bench: Bench, recorder: Recorder, state: State) -> Landing:
+    number = recorder.cycles + 1
+    used = jump.loose(bench) if recorder.course and not jump.asked(bench.scenario, number) else bench
+    return Landing(number, state, *loop.cycle(used, state, number))
 
 
 def _ended(bench: Bench, recorder: Recorder, number: int, charge: Half, discharge: Half) -> bool:

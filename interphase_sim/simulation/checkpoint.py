@@ -14,12 +14,14 @@ import numpy as np
 
 from interphase_sim.errors import InputError
 from interphase_sim.interphase import contacts as ct
-from interphase_sim.interphase.column import Column
+from interphase_sim.interphase.column import Column, Drive
 from interphase_sim.losses import Ncm
+from interphase_sim.simulation.jump import Course
 from interphase_sim.simulation.loop import Bench, Rates, State
 from interphase_sim.simulation.recorder import Recorder, versions
 
 FILE_NAME = "checkpoint.npz"
+COURSE_NUMBERS = ("numbers", "length", "gain", "deficit", "error", "rejected")
 SCALARS = ("owed", "swings", "elapsed", "external", "applied", "lost_to_rock_salt", "mean")
 
 
@@ -36,6 +38,8 @@ def save(directory: Path, recorder: Recorder, state: State, first: State | None)
         "rows": recorder.rows,
         "losses": {str(k): v for k, v in recorder.losses.items()},
         "outputs": sorted(recorder.profiles),
+        "kept": {str(k): v for k, v in recorder.kept.items()},
+        "course": _flat_course(recorder.course, arrays) if recorder.course else None,
         "state": _flat("state", state, arrays),
         "first": _flat("first", first, arrays) if first is not None else None,
     }
@@ -101,7 +105,23 @@ def _recorder(bench: Bench, meta: dict[str, Any], arrays: dict[str, Any]) -> Rec
         status=meta["status"],
         warnings=meta["warnings"],
         overtime=meta["overtime"],
+        course=_course(meta["course"], arrays) if meta["course"] else None,
+        kept={int(k): v for k, v in meta["kept"].items()},
     )
+
+
+def _flat_course(course: Course, arrays: dict[str, Any]) -> dict[str, Any]:
+    """Put a course's arrays into ``arrays`` and return its numbers."""
+    arrays["course_traces"] = course.traces
+    for k, drive in enumerate(course.drives):
+        arrays[f"course_drive_{k}"] = np.array(drive.arrays())
+    return {key: getattr(course, key) for key in COURSE_NUMBERS} | {"drives": len(course.drives)}
+
+
+def _course(numbers: dict[str, Any], arrays: dict[str, Any]) -> Course:
+    drives = tuple(Drive(*arrays[f"course_drive_{k}"]) for k in range(numbers["drives"]))
+    known = {key: numbers[key] for key in COURSE_NUMBERS} | {"numbers": tuple(numbers["numbers"])}
+    return Course(**known, traces=arrays["course_traces"], drives=drives)
 
 
 def _flat(name: str, state: State, arrays: dict[str, Any]) -> dict[str, Any]:

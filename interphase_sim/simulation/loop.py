@@ -69,7 +69,8 @@ class Bench:
 @dataclass
 class Half:
     """What one half-cycle delivered: charge [A s kg-1], energy [V A s kg-1], its curve, whether the cell was past
-    its cut-off from the start (spent), whether a step ran into its time limit before its cut-off (overtime)."""
+    its cut-off from the start (spent), whether a step ran into its time limit before its cut-off (overtime), and
+    its steps as solved."""
 
     charge: float = 0.0
     energy: float = 0.0
@@ -77,6 +78,7 @@ class Half:
     overtime: bool = False
     capacity: list[Any] = field(default_factory=list)
     voltage: list[Any] = field(default_factory=list)
+    histories: list[History] = field(default_factory=list)
 
 
 def design_of(scenario: Scenario) -> CellDesign:
@@ -117,9 +119,7 @@ def begin(bench: Bench) -> State:
 
 def _consume(bench: Bench, state: State, before: Contacts, after: Contacts) -> State:
     """Turn NCM to rock salt for the oxygen it lost; its lithium is owed to the NCM that stays connected."""
-    gone = _uptake(after) - _uptake(before)
-    share = losses.rock_salt_growth(bench.scenario.kinetics, gone, bench.setting.areas["ncm"])
-    share = min(share, 0.999 * state.ncm.connected)
+    share = rock_salt_share(bench, state.ncm, before, after)
     lithium = share * state.mean * FULL_CHARGE
     return replace(
         state,
@@ -127,6 +127,13 @@ def _consume(bench: Bench, state: State, before: Contacts, after: Contacts) -> S
         owed=state.owed + lithium,
         lost_to_rock_salt=state.lost_to_rock_salt + lithium,
     )
+
+
+def rock_salt_share(bench: Bench, ncm: Ncm, before: Contacts, after: Contacts) -> float:
+    """Share of all NCM that turned to rock salt while contacts changed [1]."""
+    gone = _uptake(after) - _uptake(before)
+    share = losses.rock_salt_growth(bench.scenario.kinetics, gone, bench.setting.areas["ncm"])
+    return min(share, 0.999 * ncm.connected)
 
 
 def _uptake(contacts: Contacts) -> float:
@@ -268,6 +275,7 @@ def half_cycle(bench: Bench, state: State, steps: tuple[Step, ...], offset: int)
     sign = 1.0 if offset else -1.0
     for k, step in enumerate(steps):
         state, history = advance(bench, state, step, offset + k)
+        half.histories.append(history)
         _record(half, history, sign / bench.design.ncm_mass)
         if history.time[-1] <= 0 and isinstance(step, ConstantCurrent):
             half.spent = True

@@ -13,7 +13,8 @@ import numpy as np
 from interphase_sim import coating
 from interphase_sim.interphase import contacts as ct
 from interphase_sim.interphase import kernels
-from interphase_sim.simulation import loop
+from interphase_sim.simulation import jump, loop
+from interphase_sim.simulation.jump import Course
 from interphase_sim.simulation.loop import Bench, Half, State
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ PROFILE_ROWS = {
 class Recorder:
     """Rows by cycle and tables by output cycle; plain lists, so that a checkpoint can hold them.
 
-    overtime: by half-cycle, the cycles in which a step ended at its time limit instead of its cut-off.
+    overtime: by half-cycle, the cycles in which a step ended at its time limit instead of its cut-off. course: what
+    jumps go by, None for a run in which every cycle is solved. kept: net charge at solved cycles [mAh g-1].
     """
 
     bench: Bench
@@ -48,6 +50,8 @@ class Recorder:
     status: str = "running"
     warnings: list[str] = field(default_factory=list)
     overtime: dict[str, list[int]] = field(default_factory=dict)
+    course: Course | None = None
+    kept: dict[int, float] = field(default_factory=dict)
 
     @property
     def cycles(self) -> int:
@@ -58,6 +62,11 @@ class Recorder:
     def open(self) -> bool:
         """Whether the run goes on."""
         return self.status == "running"
+
+    def skip(self, cycles: int) -> None:
+        """Leave rows open for cycles that are not solved."""
+        self.rows.extend({} for _ in range(cycles))
+        self.amounts.extend(np.full_like(self.amounts[0], math.nan).tolist() for _ in range(cycles))
 
     def contact_dose(self, state: State) -> None:
         """Row 0: what the contact before the first charge left behind."""
@@ -121,6 +130,9 @@ class Recorder:
                 "elapsed_time": state.elapsed,
             }
         )
+        if self.course:
+            self.rows[-1]["solved"] = 1.0
+            self.kept[self.cycles] = state.external / loop.MAH_PER_G
         found = ct.amounts(contacts)
         # mol per m2 of contact times m2 per kg of NCM622, to mol per g
         self.amounts.append([[found[i][s] * bench.setting.areas[i] * 1e-3 for i in INTERFACES] for s in PROFILE_ROWS])
@@ -137,10 +149,13 @@ class Recorder:
         outputs = sorted(self.profiles)
         depth, rings = self.bench.setting.depth, self.bench.setting.rings
         shape = rings.shape if rings else (0, 0)
-        values = results.empty(len(self.rows), len(outputs), CURVE_POINTS, depth.size, *shape)
+        jumped = self.course is not None
+        values = results.empty(len(self.rows), len(outputs), CURVE_POINTS, depth.size, *shape, jumped=jumped)
         for name in self.rows[0].keys() | self.rows[-1].keys():
             values[name] = np.array([row.get(name, math.nan) for row in self.rows])
         values["amount"] = np.moveaxis(np.array(self.amounts), 0, -1)
+        if jumped:
+            self._fill(values)
         values["depth"] = depth.copy()
         if rings:
             values["ring_radius"], values["row_height"] = rings.radius.copy(), rings.height.copy()
@@ -155,12 +170,28 @@ class Recorder:
                 values["capacity_loss"][results.CHANNELS.index(channel), k] = lost
         return results.build(values, {"cycle": np.arange(len(self.rows)), "output_cycle": outputs}, self._attributes())
 
+    def _fill(self, values: dict[str, Any]) -> None:
+        """Fill in the rows of cycles that were not solved, in place."""
+        solved = values["solved"] = np.nan_to_num(values["solved"])
+        for name in (*self.rows[0].keys(), *self.rows[-1].keys(), "amount"):
+            if name != "solved":
+                values[name] = jump.filled(solved, values[name], self.bench.scenario.protocol)
+        charge, discharge, out = values["charge_capacity"], values["discharge_capacity"], solved == 0
+        kept = np.array([self.kept.get(number, math.nan) for number in range(len(self.rows))])
+        values["charge_capacity"] = charge = jump.balanced(solved, charge, discharge, kept)
+        values["coulombic_efficiency"][out] = 100 * discharge[out] / charge[out]
+        values["connected_fraction"][out] = 1 - values["isolated_fraction"][out] - values["rock_salt_fraction"][out]
+
     def _attributes(self) -> dict[str, Any]:
         bench = self.bench
-        steps = {
+        steps: dict[str, float] = {
             "cell_solves": bench.cell.solves,
             "cell_retries": bench.cell.retries,
         }
+        if self.course:
+            steps["cycles_solved"] = sum(bool(row) for row in self.rows[1:])
+            steps["jumps_rejected"] = self.course.rejected
+            steps["jump_error"] = self.course.error
         return {
             "name": bench.scenario.name,
             "scenario": bench.scenario.to_toml(),

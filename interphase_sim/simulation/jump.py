@@ -1,0 +1,419 @@
+"""Cycle jumping: cycles that differ little are left out, and the cell is solved again where they have led.
+
+A jump advances the contacts over the cycles left out with the drives of the last solved cycle, stretched in time,
+then with one cycle as it is, so that the next solved cycle meets fronts that have seen a cycle. What settles within
+a cycle (cell state, charge owed, rates) is extrapolated from the last solved cycles in the square root of the cycle
+number, along which fade by a growing layer is nearly straight. The cycle after the jump is solved; it must be where
+the earlier ones led, else the jump is made again, shorter. So a sudden change is found by solved cycles.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from dataclasses import astuple, dataclass, field, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.interpolate import PchipInterpolator
+
+from interphase_sim import losses
+from interphase_sim.errors import SolverFailure
+from interphase_sim.interphase import contacts as ct
+from interphase_sim.interphase.column import Drive
+from interphase_sim.interphase.contacts import Contacts
+from interphase_sim.losses import Ncm
+from interphase_sim.scenario import Protocol, Scenario
+from interphase_sim.simulation import loop
+from interphase_sim.simulation.loop import FULL_CHARGE, MAH_PER_G, Bench, Half, Rates, State
+
+Array = npt.NDArray[np.float64]
+
+NODES = 4  # solved cycles kept
+FIRST = 3  # cycles solved at the start of a protocol block
+ORDER = 2  # of the extrapolation
+SMOOTHER = {1: 8.0, 2: 16.0}  # by order: how much closer interpolation is than the extrapolation that missed
+SETTLED = 3.0  # jump tolerances within which a cycle after a jump settles with its contacts; an upper estimate
+HOPELESS = 1.5  # jump tolerances by which the film alone would miss
+SHORTER, LONGER = 0.4, 2.0  # bounds of the change in length
+BIAS = 1.25  # bound of the gain
+FEWEST = 3  # cycles left out that are stretched
+
+# The first numbers of a trace: charge and discharge capacity [mAh g-1], layer growth [m], swing [1], lithium content
+# of what turned to rock salt and of the charged NCM [1], charge owed [A s kg-1], and at the end of the cycle lithium
+# content [1] and film [ohm m2].
+CHARGE, DISCHARGE, GROWTH, SWING, TURNED, CHARGED, OWED, MEAN, FILM, PLAIN = range(10)
+RATES = len(Rates.__dataclass_fields__)
+
+
+@dataclass(frozen=True, eq=False)
+class Course:
+    """What jumps go by: the last solved cycles of a protocol block and their traces (cycles, k), the drives of the
+    last one's steps, the next length in cycles, and how the layer grows.
+
+    gain: factor on the oxygen activity of stretched drives, for drives and fronts that are stretched together
+    respond a little unlike repeated ones [1]; deficit: growth still missing [m]; error: largest estimate after an
+    accepted jump [mAh g-1]; rejected: jumps made again.
+    """
+
+    numbers: tuple[int, ...] = ()
+    traces: Array = field(default_factory=lambda: np.empty((0, 0)))
+    drives: tuple[Drive, ...] = ()
+    length: int = 1
+    gain: float = 1.0
+    deficit: float = 0.0
+    error: float = 0.0
+    rejected: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Landing:
+    """A solved cycle: its number, the state before and after it, its halves, and what the layer grew in the jump
+    before it, in all and under stretched drives [m]."""
+
+    number: int
+    before: State
+    after: State
+    charge: Half
+    discharge: Half
+    jumped: float = 0.0
+    stretched: float = 0.0
+
+
+def leap(bench: Bench, state: State, course: Course, done: int) -> tuple[Course, Landing | None]:
+    """The next jump and the cycle solved after it; None where the next cycle shall be solved.
+
+    A jump that misses, fails or passes the end of life is made again, shorter.
+    """
+    tolerance = bench.scenario.numerics.jump_tolerance.si / MAH_PER_G
+    while (length := _length(bench.scenario, course, done)) > 1:
+        landing = _landing(bench, state, course, length)
+        error, total = _errors(course, landing) if landing else (math.inf, math.inf)
+        if landing and error <= tolerance:
+            return replace(course, error=max(course.error, total)), _settled(course, landing)
+        course = replace(course, length=_next_length(length, error, tolerance), rejected=course.rejected + 1)
+    return course, None
+
+
+def follow(bench: Bench, course: Course, landing: Landing) -> Course:
+    """The course after a solved cycle."""
+    number, histories = landing.number, (*landing.charge.histories, *landing.discharge.histories)
+    first, _ = block(bench.scenario.protocol, number)
+    if number == first or any(history.time[-1] <= 0 for history in histories):  # unlike those that follow
+        return Course(error=course.error, rejected=course.rejected)
+    kinetics = bench.scenario.kinetics
+    drives = tuple(ct.drive(kinetics, h.time, h.potential, h.open_circuit, h.surface) for h in histories)
+    film = ct.film_resistance(bench.setting, landing.after.contacts)
+    numbers, traces = (*course.numbers, number), np.array([*course.traces, _trace(landing, film, drives)])
+    gain, deficit, length = course.gain, course.deficit, 2
+    if len(course.numbers) > ORDER:
+        gain, deficit = _corrected(course, landing)
+        tolerance = bench.scenario.numerics.jump_tolerance.si / MAH_PER_G
+        length = _next_length(number - course.numbers[-1], _errors(course, landing)[0], tolerance)
+    return replace(
+        course,
+        numbers=numbers[-NODES:],
+        traces=traces[-NODES:],
+        drives=drives,
+        length=length,
+        gain=gain,
+        deficit=deficit,
+    )
+
+
+def block(protocol: Protocol, cycle: int) -> tuple[int, int]:
+    """First and last cycle of the block of equal steps that a cycle belongs to."""
+    first = 1
+    for part in protocol.first:
+        if cycle < first + part.cycles:
+            return first, min(first + part.cycles - 1, protocol.cycles)
+        first += part.cycles
+    return first, protocol.cycles
+
+
+def asked(scenario: Scenario, cycle: int) -> bool:
+    """Whether a cycle must be solved: output cycles, the first ones and the last one of a block of equal steps."""
+    first, last = block(scenario.protocol, cycle)
+    return cycle < first + FIRST or cycle == last or cycle in scenario.numerics.output_cycles
+
+
+def _length(scenario: Scenario, course: Course, done: int) -> int:
+    """Length of the next jump, no farther than the next cycle that must be solved, and no sliver before it."""
+    if len(course.numbers) <= ORDER:
+        return 1
+    left = next(n for n in range(done + 1, scenario.protocol.cycles + 1) if asked(scenario, n)) - done
+    return left if course.length >= left else min(course.length, -(-left // 2))
+
+
+def _next_length(length: int, error: float, tolerance: float) -> int:
+    """Length of which an error within the tolerance is expected: it grows with about the square of the length."""
+    wanted = 0.9 * math.sqrt(tolerance / max(error, 1e-3 * tolerance))
+    if error > tolerance:
+        return max(1, int(length * min(SHORTER, wanted)))
+    return max(1, int(min(length * wanted, LONGER * length + 1)))
+
+
+def _weights(numbers: tuple[int, ...], at: Any, order: int) -> Array:
+    """Weights (at, numbers) of the polynomial through the last order + 1 cycles, in the square root of the number."""
+    x, t = np.sqrt(numbers[-order - 1 :]), np.sqrt(np.atleast_1d(at))
+    weights = np.zeros((t.size, len(numbers)))
+    for i in range(x.size):
+        others = np.delete(x, i)
+        weights[:, len(numbers) - x.size + i] = np.prod((t[:, None] - others) / (x[i] - others), axis=1)
+    return weights
+
+
+def _trace(landing: Landing, film: float, drives: tuple[Drive, ...]) -> Array:
+    """A solved cycle in one row: plain numbers, oxygen exposure by step [s], rates by step, cell state."""
+    before, after = landing.before, landing.after
+    turned = after.ncm.rock_salt - before.ncm.rock_salt
+    lithium = (after.lost_to_rock_salt - before.lost_to_rock_salt) / FULL_CHARGE
+    plain = (
+        landing.charge.charge / MAH_PER_G,
+        landing.discharge.charge / MAH_PER_G,
+        _growth(landing),
+        after.swings - before.swings,
+        lithium / turned if turned > 0 else 0.0,
+        float(landing.charge.histories[-1].mean[-1]),
+        after.owed,
+        after.mean,
+        film,
+    )
+    exposure = [_exposure(drive) for drive in drives]
+    rates = [value for r in after.rates[: len(drives)] for value in astuple(r)]
+    return np.concatenate((plain, exposure, rates, after.cell[:, 0]))
+
+
+def _exposure(drive: Drive) -> float:
+    return float(np.trapezoid(drive.oxygen, drive.time))
+
+
+def _errors(course: Course, landing: Landing) -> tuple[float, float]:
+    """Estimated errors of the rows since the last solved cycle: what this jump did to them, and in all [mAh g-1].
+
+    That of interpolation, from how far the extrapolation missed; and of the state, the layer's missing growth times
+    dQ/dL, of which the jump did no more than what it changed.
+    """
+    found = np.array([landing.charge.charge, landing.discharge.charge]) / MAH_PER_G
+    missed = {
+        order: np.abs((_weights(course.numbers, landing.number, order) @ course.traces[:, :GROWTH])[0] - found).max()
+        for order in SMOOTHER
+    }
+    between = float(min(missed[order] / closer for order, closer in SMOOTHER.items()))
+    _, deficit = _corrected(course, landing)
+    grown = landing.jumped + _growth(landing)
+    slope = abs(course.traces[-1, DISCHARGE] - found[1]) / grown if grown > 0 else 0.0
+    own = min(abs(deficit), abs(deficit - course.deficit))
+    return between + slope * own, between + slope * abs(deficit)
+
+
+def _corrected(course: Course, landing: Landing) -> tuple[float, float]:
+    """Gain and missing growth after a jump, by the growth of the solved cycles on both its sides."""
+    numbers, grown = (*course.numbers, landing.number), np.append(course.traces[:, GROWTH], _growth(landing))
+    left_out = np.arange(numbers[-2] + 1, numbers[-1])
+    if not left_out.size:
+        return course.gain, course.deficit
+    expected = _weights(numbers, left_out, ORDER) @ grown
+    deficit = course.deficit + float(expected.sum()) - landing.jumped
+    own = landing.stretched - course.deficit  # without what was caught up
+    wanted = float(expected[:-1].sum())
+    if not landing.stretched or own <= 0 or wanted <= 0:
+        return course.gain, deficit
+    return min(max(course.gain * wanted / own, 1 / BIAS), BIAS), deficit
+
+
+def _growth(landing: Landing) -> float:
+    """Growth of the layer in a solved cycle [m]."""
+    return ct.layer_thickness(landing.after.contacts) - ct.layer_thickness(landing.before.contacts)
+
+
+def _settled(course: Course, landing: Landing) -> Landing:
+    """The landing with the charge that belongs to it.
+
+    The charge began at an extrapolated lithium content and ended at its cut-off. Between solved cycles the content
+    is known better; the difference is charge of the cycles left out, as the ledger counts both together.
+    """
+    numbers, means = (*course.numbers, landing.number), (*course.traces[:, MEAN], landing.after.mean)
+    known = float(_weights(numbers, landing.number - 1, len(numbers) - 1)[0] @ means)
+    charge = landing.charge
+    more = (known - landing.before.mean) * landing.before.ncm.connected * FULL_CHARGE
+    scaled = 1.0 + more / charge.charge
+    capacity = [part * scaled for part in charge.capacity]
+    settled = replace(charge, charge=charge.charge * scaled, energy=charge.energy * scaled, capacity=capacity)
+    return replace(landing, charge=settled)
+
+
+@functools.lru_cache(maxsize=4)
+def loose(bench: Bench) -> Bench:
+    """The bench for cycles that nobody asks for, whose capacity need not be known closer than jumps are."""
+    numerics = bench.scenario.numerics
+    tolerance = max(numerics.exchange_tolerance.si, SETTLED * numerics.jump_tolerance.si) / MAH_PER_G
+    changed = bench.scenario.replace({"numerics.exchange_tolerance": f"{tolerance} mAh/g"})
+    return replace(bench, scenario=changed)
+
+
+def _landing(bench: Bench, state: State, course: Course, length: int) -> Landing | None:
+    """The cycle ``length`` after the last solved one; None where the film says that it would miss, or where the cell
+    cannot be followed to its end."""
+    number = course.numbers[-1] + length
+    try:
+        before, stretched = _skipped(bench, state, course, length - 1)
+        if _film_misses(bench, course, before, number):
+            return None
+        after, charge, discharge = loop.cycle(loose(bench), before, number)
+    except SolverFailure:
+        return None
+    if charge.spent or discharge.spent or discharge.charge < bench.scenario.numerics.end_of_life_capacity.si:
+        return None
+    jumped = ct.layer_thickness(before.contacts) - ct.layer_thickness(state.contacts)
+    return Landing(number, before, after, charge, discharge, jumped, stretched)
+
+
+class Foreseen(NamedTuple):
+    """Traces of cycles to leave out, by part: plain numbers (cycles, PLAIN), oxygen exposure (cycles, steps) [s],
+    rates (cycles, steps, RATES) and cell states (cycles, n)."""
+
+    plain: Array
+    exposure: Array
+    rates: Array
+    cell: Array
+
+    @property
+    def durations(self) -> Array:
+        """Durations of the steps (cycles, steps) [s]."""
+        return self.rates[:, :, -1]
+
+
+def _foreseen(course: Course, count: int) -> Foreseen:
+    """The next ``count`` cycles by extrapolation."""
+    numbers, steps = course.numbers[-1] + 1 + np.arange(count), len(course.drives)
+    traces = _weights(course.numbers, numbers, ORDER) @ course.traces
+    plain, exposure, rates, cell = np.split(traces, np.cumsum([PLAIN, steps, RATES * steps]), axis=1)
+    found = Foreseen(plain, exposure, rates.reshape(count, steps, RATES), cell)
+    if found.durations.min() <= 0 or not 0 < plain[-1, MEAN] < 1:
+        raise SolverFailure("the cycles to leave out cannot be foreseen")
+    return found
+
+
+def _film_misses(bench: Bench, course: Course, state: State, number: int) -> bool:
+    """Whether the film after a jump is so far from where it was led that solving the cell could only confirm it.
+
+    missed R I/A over the slope of the potential, with the mean current of the last solved cycle.
+    """
+    if not bench.scenario.kinetics.losses.film:
+        return False
+    film, last = ct.film_resistance(bench.setting, state.contacts), course.traces[-1]
+    missed = min(
+        abs(float(_weights(course.numbers, number - 1, order)[0] @ course.traces[:, FILM]) - film) / closer
+        for order, closer in SMOOTHER.items()
+    )
+    passed = float(last[CHARGE] + last[DISCHARGE]) * MAH_PER_G
+    density = passed / sum(drive.time[-1] for drive in course.drives) / bench.setting.areas["ncm"]
+    tolerance = bench.scenario.numerics.jump_tolerance.si / MAH_PER_G
+    return bool(missed * density / loop.STEEPNESS > HOPELESS * tolerance)
+
+
+def _skipped(bench: Bench, state: State, course: Course, count: int) -> tuple[State, float]:
+    """The state after ``count`` cycles that are not solved, and the growth under stretched drives [m].
+
+    The ledger closes as it did before: what passed is what the NCM, the rock salt and the contacts took.
+    """
+    seen = _foreseen(course, count)
+    swings = state.swings + float(seen.plain[:, SWING].sum())
+    contacts = ct.uncover(bench.setting, state.contacts, 0.5 * (state.swings + swings))
+    contacts, stretched = _driven(bench, contacts, course, seen)
+    contacts = ct.uncover(bench.setting, contacts, swings)
+    ncm, lithium = _aged(bench, state, contacts, seen)
+    cell, owed = seen.cell[-1].reshape(-1, 1), float(seen.plain[-1, OWED])
+    released = loop.parasitic_charge(bench, contacts) - loop.parasitic_charge(bench, state.contacts)
+    rates = tuple(Rates(*(float(value) for value in step)) for step in seen.rates[-1])
+    done = replace(
+        state,
+        cell=cell,
+        contacts=contacts,
+        ncm=ncm,
+        owed=owed,
+        swings=swings,
+        elapsed=state.elapsed + float(seen.durations.sum()),
+        applied=state.applied + released + lithium + state.owed - owed,
+        lost_to_rock_salt=state.lost_to_rock_salt + lithium,
+        mean=bench.cell.mean_stoichiometry(cell),
+        rates=(*rates, *state.rates[len(rates) :]),
+    )
+    passed = (loop.ledger_residual(bench, state) - loop.ledger_residual(bench, done)) * FULL_CHARGE
+    return replace(done, external=done.external + passed), stretched
+
+
+def _aged(bench: Bench, state: State, after: Contacts, seen: Foreseen) -> tuple[Ncm, float]:
+    """The NCM after a jump, and the lithium that turned to rock salt with it [A s kg-1]."""
+    kinetics, before = bench.scenario.kinetics, state.contacts
+    growth = ct.layer_thickness(after) - ct.layer_thickness(before)
+    decay = losses.contact_decay(kinetics, growth, float(seen.plain[:, SWING].sum()))
+    turned = loop.rock_salt_share(bench, state.ncm, before, after)
+    ncm = replace(state.ncm, log_contact=state.ncm.log_contact + decay, rock_salt=state.ncm.rock_salt + turned)
+    isolated = losses.isolate(kinetics, ncm, float(seen.plain[-1, CHARGED]), 1.0 - bench.design.utilisation)
+    return isolated, turned * float(seen.plain[:, TURNED].mean()) * FULL_CHARGE
+
+
+def _driven(bench: Bench, contacts: Contacts, course: Course, seen: Foreseen) -> tuple[Contacts, float]:
+    """Contacts after the drives of the cycles left out, and the growth under stretched drives [m].
+
+    The drives are those of the last solved cycle, all but one cycle stretched in time to one, so that fronts respond
+    to charged and discharged NCM as they do; one or two cycles are not stretched.
+    """
+    count, start = len(seen.plain), contacts
+    if count < FEWEST:
+        return _exposed(bench, contacts, course, seen, [slice(k, k + 1) for k in range(count)]), 0.0
+    aim = float(seen.plain[:-1, GROWTH].sum())
+    gain = course.gain * max(0.0, 1.0 + course.deficit / aim) if aim > 0 else 1.0
+    contacts = _exposed(bench, contacts, course, seen, [slice(0, count - 1)], gain)
+    stretched = ct.layer_thickness(contacts) - ct.layer_thickness(start)
+    contacts = ct.with_steps(contacts, start)
+    return _exposed(bench, contacts, course, seen, [slice(count - 1, count)]), stretched
+
+
+def _exposed(
+    bench: Bench, contacts: Contacts, course: Course, seen: Foreseen, parts: list[slice], gain: float = 1.0
+) -> Contacts:
+    """Contacts after the last drives, for each part of the cycles stretched to last as long and expose as much."""
+    for part in parts:
+        for k, drive in enumerate(course.drives):
+            stretch = float(seen.durations[part, k].sum()) / drive.time[-1]
+            exposed = stretch * _exposure(drive)
+            dose = gain * max(0.0, float(seen.exposure[part, k].sum())) / exposed if exposed > 0 else 0.0
+            stretched = Drive(drive.time * stretch, drive.oxygen * dose, drive.sulfide, drive.thiophosphate)
+            contacts = ct.advance(bench.setting, contacts, stretched)
+    return contacts
+
+
+def filled(solved: Array, values: Array, protocol: Protocol) -> Array:
+    """Values (..., cycles) with the cycles that were not solved filled in by monotone interpolation, in the square
+    root of the cycle number, within each block of equal steps."""
+    result, start = values.copy(), 1
+    while start < solved.size:
+        last = min(block(protocol, start)[1], solved.size - 1)
+        rows = np.arange(start, last + 1)
+        known = rows[solved[rows] > 0]
+        for row, given in zip(result.reshape(-1, solved.size), values.reshape(-1, solved.size), strict=True):
+            nodes = known[np.isfinite(given[known])]
+            if nodes.size > 1:
+                between = rows[(solved[rows] == 0) & (rows > nodes[0])]
+                row[between] = PchipInterpolator(np.sqrt(nodes), given[nodes])(np.sqrt(between))
+        start = last + 1
+    return result
+
+
+def balanced(solved: Array, charge: Array, discharge: Array, kept: Array) -> Array:
+    """Charge capacities whose sum agrees with the ledger: what cycles left out keep is shared out evenly.
+
+    kept (cycles,): net charge since the start, at solved cycles [mAh g-1].
+    """
+    result, nodes = charge.copy(), np.flatnonzero(solved > 0)
+    for a, b in itertools.pairwise(nodes):
+        if b > a + 1:
+            rows = slice(a + 1, b + 1)
+            missing = kept[b] - kept[a] - (result[rows] - discharge[rows]).sum()
+            result[a + 1 : b] += missing / (b - a - 1)
+    return result
