@@ -60,11 +60,11 @@ class Sizes:
     kernel: int = KERNEL_CYCLES
     counts: tuple[int, ...] = (50, 100, 500, 1000)
     nodes: tuple[int, ...] = (50, 100, 200, 400, 800)
-    grids: tuple[tuple[int, int], ...] = ((8, 40), (16, 80), (32, 160), (48, 240))
+    grids: tuple[tuple[int, int], ...] = ((12, 60), (16, 80), (32, 160), (48, 240))
     contacts: int = 5
 
 
-QUICK = Sizes(cycles=4, long=8, kernel=1, counts=(2,), nodes=(50, 100), grids=((8, 40), (12, 60)), contacts=1)
+QUICK = Sizes(cycles=4, long=8, kernel=1, counts=(2,), nodes=(50, 100), grids=((12, 60),), contacts=1)
 
 
 def coupled(
@@ -157,7 +157,7 @@ def scaling(sizes: Sizes) -> Iterator[Task]:
         most = 1000 if n <= CYCLES else SLOW if n <= 500 else 1
         yield coupled("scaling", f"cycles {n}", "bench", n, most=most)
     for n in sizes.nodes:
-        asks = {"kind": "solve", "solver": "kernel", "scenario": CASE, "cycles": sizes.kernel, "tolerance": 1e-5}
+        asks = {"kind": "solve", "solver": "kernel", "scenario": CASE, "cycles": sizes.kernel, "tolerance": None}
         yield Task("scaling", f"nodes {n}", asks | {"cells": n})
     for model in ("mixed", "separate", "closure"):
         asks = {"kind": "contact", "scenario": CASE, "changes": {"coating.contact": model}, "cycles": sizes.contacts}

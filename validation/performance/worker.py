@@ -105,11 +105,12 @@ def _solver(name: str) -> Any:
     return scipy_column.solver(*name.split("-"))
 
 
-def solve(solver: str, scenario: str, cycles: int, tolerance: float, cells: int | None = None) -> Facts:
-    """The kernel's problem by one solver, once to warm up and then as often as makes a time."""
+def solve(solver: str, scenario: str, cycles: int, tolerance: float | None, cells: int | None = None) -> Facts:
+    """The kernel's problem by one solver, warm, as often as makes a time; tolerance None is the kernel's default."""
     from validation.performance import problem
 
     given, run = problem.problem(scenario, cycles, cells), _solver(solver)
+    tolerance = given.tolerance if tolerance is None else tolerance
     if solver != "fipy":
         run(given, tolerance)
     found, times = timed(lambda: run(given, tolerance)), 1
