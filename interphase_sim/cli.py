@@ -80,6 +80,7 @@ def cli() -> None:
 @click.option("--force", is_flag=True, help="Replace the result that DIR holds.")
 @click.option("--resume", is_flag=True, help="Continue from the last checkpoint in DIR.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change one value; repeatable.")
+@click.option("--jump", is_flag=True, help="Leave out cycles that differ little, as numerics.jump does.")
 @_json
 @_verbose
 @click.pass_context
@@ -90,6 +91,7 @@ def run(
     force: bool,
     resume: bool,
     settings: tuple[str, ...],
+    jump: bool,
     as_json: bool,
     verbose: bool,
 ) -> None:
@@ -102,11 +104,13 @@ def run(
       interphase-sim run coated
       interphase-sim run mine.toml -o results/thin --set "coating.thickness=5 nm"
       interphase-sim run bare --set protocol.cycles=20 --json
+      interphase-sim run bare --jump
       interphase-sim run coated --resume
     """
     from interphase_sim.scenario import load_scenario
 
     _listen(verbose)
+    settings = (*settings, "numerics.jump=true") if jump else settings
     chosen = _changed(load_scenario(scenario), settings)
     folder = directory or Path("results") / _plain_name(chosen.name)
     _prepare(folder, force=force, resume=resume)
