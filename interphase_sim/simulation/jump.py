@@ -25,7 +25,7 @@ from interphase_sim.interphase import contacts as ct
 from interphase_sim.interphase.column import Drive
 from interphase_sim.interphase.contacts import Contacts
 from interphase_sim.losses import Ncm
-from interphase_sim.scenario import Protocol, Scenario
+from interphase_sim.scenario import Protocol, Scenario, halves
 from interphase_sim.simulation import loop
 from interphase_sim.simulation.loop import FULL_CHARGE, MAH_PER_G, Bench, Half, Rates, State
 
@@ -46,6 +46,7 @@ FEWEST = 3  # cycles left out that are stretched
 # content [1] and film [ohm m2].
 CHARGE, DISCHARGE, GROWTH, SWING, TURNED, CHARGED, OWED, MEAN, FILM, PLAIN = range(10)
 RATES = len(Rates.__dataclass_fields__)
+LOG_CONTACT, DURATION = (list(Rates.__dataclass_fields__).index(name) for name in ("log_contact", "duration"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -283,7 +284,11 @@ class Foreseen(NamedTuple):
     @property
     def durations(self) -> Array:
         """Durations of the steps (cycles, steps) [s]."""
-        return self.rates[:, :, -1]
+        return self.rates[:, :, DURATION]
+
+    def late_decay(self, charges: int) -> float:
+        """Change of ln chi after the charge steps of the last cycle [1]."""
+        return float(self.rates[-1, charges:, LOG_CONTACT] @ self.durations[-1, charges:])
 
 
 def _foreseen(course: Course, count: int) -> Foreseen:
@@ -325,7 +330,8 @@ def _skipped(bench: Bench, state: State, course: Course, count: int) -> tuple[St
     contacts = ct.uncover(bench.setting, state.contacts, 0.5 * (state.swings + swings))
     contacts, stretched = _driven(bench, contacts, course, seen)
     contacts = ct.uncover(bench.setting, contacts, swings)
-    ncm, lithium = _aged(bench, state, contacts, seen)
+    charges = len(halves(bench.scenario.protocol.steps_of(course.numbers[-1]))[0])
+    ncm, lithium = _aged(bench, state, contacts, seen, charges)
     cell, owed = seen.cell[-1].reshape(-1, 1), float(seen.plain[-1, OWED])
     released = loop.parasitic_charge(bench, contacts) - loop.parasitic_charge(bench, state.contacts)
     rates = tuple(Rates(*(float(value) for value in step)) for step in seen.rates[-1])
@@ -346,15 +352,19 @@ def _skipped(bench: Bench, state: State, course: Course, count: int) -> tuple[St
     return replace(done, external=done.external + passed), stretched
 
 
-def _aged(bench: Bench, state: State, after: Contacts, seen: Foreseen) -> tuple[Ncm, float]:
-    """The NCM after a jump, and the lithium that turned to rock salt with it [A s kg-1]."""
+def _aged(bench: Bench, state: State, after: Contacts, seen: Foreseen, charges: int) -> tuple[Ncm, float]:
+    """The NCM after a jump, and the lithium that turned to rock salt with it [A s kg-1].
+
+    What is isolated was so at the end of the last charge, before the working contact that the discharge took.
+    """
     kinetics, before = bench.scenario.kinetics, state.contacts
     growth = ct.layer_thickness(after) - ct.layer_thickness(before)
     decay = losses.contact_decay(kinetics, growth, float(seen.plain[:, SWING].sum()))
     turned = loop.rock_salt_share(bench, state.ncm, before, after)
     ncm = replace(state.ncm, log_contact=state.ncm.log_contact + decay, rock_salt=state.ncm.rock_salt + turned)
-    isolated = losses.isolate(kinetics, ncm, float(seen.plain[-1, CHARGED]), 1.0 - bench.design.utilisation)
-    return isolated, turned * float(seen.plain[:, TURNED].mean()) * FULL_CHARGE
+    charged = replace(ncm, log_contact=ncm.log_contact - seen.late_decay(charges))
+    isolated = losses.isolate(kinetics, charged, float(seen.plain[-1, CHARGED]), 1.0 - bench.design.utilisation)
+    return replace(isolated, log_contact=ncm.log_contact), turned * float(seen.plain[:, TURNED].mean()) * FULL_CHARGE
 
 
 def _driven(bench: Bench, contacts: Contacts, course: Course, seen: Foreseen) -> tuple[Contacts, float]:
