@@ -17,13 +17,16 @@ from interphase_sim.scenario import Scenario
 from interphase_sim.simulation import jump, loop, simulate
 
 CYCLES = 30
-TOLERANCE = 0.15  # mAh g-1, the default of numerics.jump_tolerance
+TOLERANCE = 0.2  # mAh g-1, the default of numerics.jump_tolerance
 BOUND = 0.5  # mAh g-1
 
 
 def long(name: str = "bare", **changes: Any) -> Scenario:
-    """A scenario of 30 cycles of which the last is an output cycle."""
-    given = {"numerics__output_cycles": [1], "protocol__cycles": CYCLES, **changes}
+    """A scenario of 30 cycles of which the last is an output cycle.
+
+    The column is finer than elsewhere: on 40 cells its growth jumps by a fifth from cycle to cycle.
+    """
+    given = {"numerics__output_cycles": [1], "protocol__cycles": CYCLES, "numerics__column_cells": 120, **changes}
     return short(name, given.pop("protocol__cycles"), **given)
 
 

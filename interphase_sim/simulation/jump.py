@@ -36,17 +36,17 @@ FIRST = 3  # cycles solved at the start of a protocol block
 ORDER = 2  # of the extrapolation
 SMOOTHER = {1: 8.0, 2: 16.0}  # by order: how much closer interpolation is than the extrapolation that missed
 SETTLED = 3.0  # jump tolerances within which a cycle after a jump settles with its contacts; an upper estimate
-HOPELESS = 1.5  # jump tolerances by which the film alone would miss
-SHORTER, LONGER = 0.4, 2.0  # bounds of the change in length
+ABRUPT = 0.5  # capacity lost to a film that rises abruptly, over the ceiling of what it can cost
+SAFETY, SHORTER, LONGER = 0.9, 0.4, 2.0  # of the next length: share of what is expected to do, bounds of its change
 BIAS = 1.25  # bound of the gain
 FEWEST = 3  # cycles left out that are stretched
 
 # The first numbers of a trace: charge and discharge capacity [mAh g-1], layer growth [m], swing [1], lithium content
 # of what turned to rock salt and of the charged NCM [1], charge owed [A s kg-1], and at the end of the cycle lithium
-# content [1] and film [ohm m2].
-CHARGE, DISCHARGE, GROWTH, SWING, TURNED, CHARGED, OWED, MEAN, FILM, PLAIN = range(10)
+# content [1], film [ohm m2] and layer [m].
+CHARGE, DISCHARGE, GROWTH, SWING, TURNED, CHARGED, OWED, MEAN, FILM, LAYER, PLAIN = range(11)
 RATES = len(Rates.__dataclass_fields__)
-LOG_CONTACT, DURATION = (list(Rates.__dataclass_fields__).index(name) for name in ("log_contact", "duration"))
+DURATION = list(Rates.__dataclass_fields__).index("duration")
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,8 +71,8 @@ class Course:
 
 @dataclass(frozen=True, eq=False)
 class Landing:
-    """A solved cycle: its number, the state before and after it, its halves, and what the layer grew in the jump
-    before it, in all and under stretched drives [m]."""
+    """A solved cycle: its number, the state before and after it, its halves; of the jump before it what the layer
+    grew, in all and under stretched drives [m], and how abruptly the film rose, as capacity [mAh g-1]."""
 
     number: int
     before: State
@@ -81,6 +81,16 @@ class Landing:
     discharge: Half
     jumped: float = 0.0
     stretched: float = 0.0
+    abrupt: float = 0.0
+
+
+class Jump(NamedTuple):
+    """Where a jump leads: the state before the next cycle, the contacts halfway, and the growth under stretched
+    drives [m]."""
+
+    state: State
+    middle: Contacts
+    stretched: float
 
 
 def leap(bench: Bench, state: State, course: Course, done: int) -> tuple[Course, Landing | None]:
@@ -150,7 +160,7 @@ def _length(scenario: Scenario, course: Course, done: int) -> int:
 
 def _next_length(length: int, error: float, tolerance: float) -> int:
     """Length of which an error within the tolerance is expected: it grows with about the square of the length."""
-    wanted = 0.9 * math.sqrt(tolerance / max(error, 1e-3 * tolerance))
+    wanted = SAFETY * math.sqrt(tolerance / max(error, 1e-3 * tolerance))
     if error > tolerance:
         return max(1, int(length * min(SHORTER, wanted)))
     return max(1, int(min(length * wanted, LONGER * length + 1)))
@@ -181,6 +191,7 @@ def _trace(landing: Landing, film: float, drives: tuple[Drive, ...]) -> Array:
         after.owed,
         after.mean,
         film,
+        ct.layer_thickness(after.contacts),
     )
     exposure = [_exposure(drive) for drive in drives]
     rates = [value for r in after.rates[: len(drives)] for value in astuple(r)]
@@ -194,15 +205,15 @@ def _exposure(drive: Drive) -> float:
 def _errors(course: Course, landing: Landing) -> tuple[float, float]:
     """Estimated errors of the rows since the last solved cycle: what this jump did to them, and in all [mAh g-1].
 
-    That of interpolation, from how far the extrapolation missed; and of the state, the layer's missing growth times
-    dQ/dL, of which the jump did no more than what it changed.
+    That of interpolation, from how far the extrapolation missed or the film rose; and of the state, the layer's
+    missing growth times dQ/dL, of which the jump did no more than what it changed.
     """
     found = np.array([landing.charge.charge, landing.discharge.charge]) / MAH_PER_G
     missed = {
         order: np.abs((_weights(course.numbers, landing.number, order) @ course.traces[:, :GROWTH])[0] - found).max()
         for order in SMOOTHER
     }
-    between = float(min(missed[order] / closer for order, closer in SMOOTHER.items()))
+    between = max(landing.abrupt, float(min(missed[order] / closer for order, closer in SMOOTHER.items())))
     _, deficit = _corrected(course, landing)
     grown = landing.jumped + _growth(landing)
     slope = abs(course.traces[-1, DISCHARGE] - found[1]) / grown if grown > 0 else 0.0
@@ -256,20 +267,40 @@ def loose(bench: Bench) -> Bench:
 
 
 def _landing(bench: Bench, state: State, course: Course, length: int) -> Landing | None:
-    """The cycle ``length`` after the last solved one; None where the film says that it would miss, or where the cell
-    cannot be followed to its end."""
+    """The cycle ``length`` after the last solved one; None where the film rises too abruptly before it, or where the
+    cell cannot be followed to its end."""
     number = course.numbers[-1] + length
     try:
-        before, stretched = _skipped(bench, state, course, length - 1)
-        if _film_misses(bench, course, before, number):
+        jumped = _skipped(bench, state, course, length - 1)
+        abrupt = _abruptness(bench, course, jumped)
+        if abrupt > bench.scenario.numerics.jump_tolerance.si / MAH_PER_G:
             return None
-        after, charge, discharge = loop.cycle(loose(bench), before, number)
+        after, charge, discharge = loop.cycle(loose(bench), jumped.state, number)
     except SolverFailure:
         return None
     if charge.spent or discharge.spent or discharge.charge < bench.scenario.numerics.end_of_life_capacity.si:
         return None
-    jumped = ct.layer_thickness(before.contacts) - ct.layer_thickness(state.contacts)
-    return Landing(number, before, after, charge, discharge, jumped, stretched)
+    growth = ct.layer_thickness(jumped.state.contacts) - ct.layer_thickness(state.contacts)
+    return Landing(number, jumped.state, after, charge, discharge, growth, jumped.stretched, abrupt)
+
+
+def _abruptness(bench: Bench, course: Course, jumped: Jump) -> float:
+    """What a film that rises abruptly within a jump may cost between its ends [mAh g-1].
+
+    |R - R(L)| I/A over the slope of the potential, in the middle of the jump, where R(L) goes through the film at its
+    ends, straight or bent as before it; with the mean current of the last solved cycle.
+    """
+    last = course.traces[-1]
+    layer, film = course.traces[-2:, LAYER], course.traces[-2:, FILM]
+    end = ct.layer_thickness(jumped.state.contacts)
+    if not bench.scenario.kinetics.losses.film or not layer[0] < layer[1] < end:
+        return 0.0
+    x, y = np.append(layer, end), np.append(film, ct.film_resistance(bench.setting, jumped.state.contacts))
+    at, found = ct.layer_thickness(jumped.middle), ct.film_resistance(bench.setting, jumped.middle)
+    missed = min(abs(np.polynomial.Polynomial.fit(x[-n:], y[-n:], n - 1)(at) - found) for n in (2, 3))
+    passed = float(last[CHARGE] + last[DISCHARGE]) * MAH_PER_G
+    density = passed / sum(drive.time[-1] for drive in course.drives) / bench.setting.areas["ncm"]
+    return float(ABRUPT * missed * density / loop.STEEPNESS)
 
 
 class Foreseen(NamedTuple):
@@ -286,10 +317,6 @@ class Foreseen(NamedTuple):
         """Durations of the steps (cycles, steps) [s]."""
         return self.rates[:, :, DURATION]
 
-    def late_decay(self, charges: int) -> float:
-        """Change of ln chi after the charge steps of the last cycle [1]."""
-        return float(self.rates[-1, charges:, LOG_CONTACT] @ self.durations[-1, charges:])
-
 
 def _foreseen(course: Course, count: int) -> Foreseen:
     """The next ``count`` cycles by extrapolation."""
@@ -302,36 +329,19 @@ def _foreseen(course: Course, count: int) -> Foreseen:
     return found
 
 
-def _film_misses(bench: Bench, course: Course, state: State, number: int) -> bool:
-    """Whether the film after a jump is so far from where it was led that solving the cell could only confirm it.
-
-    missed R I/A over the slope of the potential, with the mean current of the last solved cycle.
-    """
-    if not bench.scenario.kinetics.losses.film:
-        return False
-    film, last = ct.film_resistance(bench.setting, state.contacts), course.traces[-1]
-    missed = min(
-        abs(float(_weights(course.numbers, number - 1, order)[0] @ course.traces[:, FILM]) - film) / closer
-        for order, closer in SMOOTHER.items()
-    )
-    passed = float(last[CHARGE] + last[DISCHARGE]) * MAH_PER_G
-    density = passed / sum(drive.time[-1] for drive in course.drives) / bench.setting.areas["ncm"]
-    tolerance = bench.scenario.numerics.jump_tolerance.si / MAH_PER_G
-    return bool(missed * density / loop.STEEPNESS > HOPELESS * tolerance)
-
-
-def _skipped(bench: Bench, state: State, course: Course, count: int) -> tuple[State, float]:
-    """The state after ``count`` cycles that are not solved, and the growth under stretched drives [m].
+def _skipped(bench: Bench, state: State, course: Course, count: int) -> Jump:
+    """Over ``count`` cycles that are not solved.
 
     The ledger closes as it did before: what passed is what the NCM, the rock salt and the contacts took.
     """
     seen = _foreseen(course, count)
     swings = state.swings + float(seen.plain[:, SWING].sum())
     contacts = ct.uncover(bench.setting, state.contacts, 0.5 * (state.swings + swings))
-    contacts, stretched = _driven(bench, contacts, course, seen)
+    middle, contacts, stretched = _driven(bench, contacts, course, seen)
     contacts = ct.uncover(bench.setting, contacts, swings)
     charges = len(halves(bench.scenario.protocol.steps_of(course.numbers[-1]))[0])
-    ncm, lithium = _aged(bench, state, contacts, seen, charges)
+    late = sum(r.log_contact * r.duration for r in state.rates[charges : len(course.drives)])
+    ncm, lithium = _aged(bench, state, contacts, seen, late)
     cell, owed = seen.cell[-1].reshape(-1, 1), float(seen.plain[-1, OWED])
     released = loop.parasitic_charge(bench, contacts) - loop.parasitic_charge(bench, state.contacts)
     rates = tuple(Rates(*(float(value) for value in step)) for step in seen.rates[-1])
@@ -349,53 +359,56 @@ def _skipped(bench: Bench, state: State, course: Course, count: int) -> tuple[St
         rates=(*rates, *state.rates[len(rates) :]),
     )
     passed = (loop.ledger_residual(bench, state) - loop.ledger_residual(bench, done)) * FULL_CHARGE
-    return replace(done, external=done.external + passed), stretched
+    return Jump(replace(done, external=done.external + passed), middle, stretched)
 
 
-def _aged(bench: Bench, state: State, after: Contacts, seen: Foreseen, charges: int) -> tuple[Ncm, float]:
+def _aged(bench: Bench, state: State, after: Contacts, seen: Foreseen, late: float) -> tuple[Ncm, float]:
     """The NCM after a jump, and the lithium that turned to rock salt with it [A s kg-1].
 
-    What is isolated was so at the end of the last charge, before the working contact that the discharge took.
+    What is isolated was so at the end of the last charge, before the ``late`` decay of ln chi in the discharge [1].
     """
     kinetics, before = bench.scenario.kinetics, state.contacts
     growth = ct.layer_thickness(after) - ct.layer_thickness(before)
     decay = losses.contact_decay(kinetics, growth, float(seen.plain[:, SWING].sum()))
     turned = loop.rock_salt_share(bench, state.ncm, before, after)
     ncm = replace(state.ncm, log_contact=state.ncm.log_contact + decay, rock_salt=state.ncm.rock_salt + turned)
-    charged = replace(ncm, log_contact=ncm.log_contact - seen.late_decay(charges))
+    charged = replace(ncm, log_contact=ncm.log_contact - late)
     isolated = losses.isolate(kinetics, charged, float(seen.plain[-1, CHARGED]), 1.0 - bench.design.utilisation)
     return replace(isolated, log_contact=ncm.log_contact), turned * float(seen.plain[:, TURNED].mean()) * FULL_CHARGE
 
 
-def _driven(bench: Bench, contacts: Contacts, course: Course, seen: Foreseen) -> tuple[Contacts, float]:
-    """Contacts after the drives of the cycles left out, and the growth under stretched drives [m].
+def _driven(bench: Bench, contacts: Contacts, course: Course, seen: Foreseen) -> tuple[Contacts, Contacts, float]:
+    """Contacts halfway and after the drives of the cycles left out, and the growth under stretched drives [m].
 
     The drives are those of the last solved cycle, all but one cycle stretched in time to one, so that fronts respond
     to charged and discharged NCM as they do; one or two cycles are not stretched.
     """
-    count, start = len(seen.plain), contacts
+    count = len(seen.plain)
     if count < FEWEST:
-        return _exposed(bench, contacts, course, seen, [slice(k, k + 1) for k in range(count)]), 0.0
+        trail = [contacts]
+        for k in range(count):
+            trail += _exposed(bench, trail[-1], course, seen, slice(k, k + 1))
+        return trail[len(trail) // 2], trail[-1], 0.0
     aim = float(seen.plain[:-1, GROWTH].sum())
     gain = course.gain * max(0.0, 1.0 + course.deficit / aim) if aim > 0 else 1.0
-    contacts = _exposed(bench, contacts, course, seen, [slice(0, count - 1)], gain)
-    stretched = ct.layer_thickness(contacts) - ct.layer_thickness(start)
-    contacts = ct.with_steps(contacts, start)
-    return _exposed(bench, contacts, course, seen, [slice(count - 1, count)]), stretched
+    trail = _exposed(bench, contacts, course, seen, slice(0, count - 1), gain)
+    stretched = ct.layer_thickness(trail[-1]) - ct.layer_thickness(contacts)
+    last = _exposed(bench, ct.with_steps(trail[-1], contacts), course, seen, slice(count - 1, count))
+    return trail[len(trail) // 2 - 1], last[-1], stretched
 
 
 def _exposed(
-    bench: Bench, contacts: Contacts, course: Course, seen: Foreseen, parts: list[slice], gain: float = 1.0
-) -> Contacts:
-    """Contacts after the last drives, for each part of the cycles stretched to last as long and expose as much."""
-    for part in parts:
-        for k, drive in enumerate(course.drives):
-            stretch = float(seen.durations[part, k].sum()) / drive.time[-1]
-            exposed = stretch * _exposure(drive)
-            dose = gain * max(0.0, float(seen.exposure[part, k].sum())) / exposed if exposed > 0 else 0.0
-            stretched = Drive(drive.time * stretch, drive.oxygen * dose, drive.sulfide, drive.thiophosphate)
-            contacts = ct.advance(bench.setting, contacts, stretched)
-    return contacts
+    bench: Bench, contacts: Contacts, course: Course, seen: Foreseen, part: slice, gain: float = 1.0
+) -> list[Contacts]:
+    """Contacts after each of the last drives, stretched to last as long and expose as much as a part of the cycles."""
+    trail = [contacts]
+    for k, drive in enumerate(course.drives):
+        stretch = float(seen.durations[part, k].sum()) / drive.time[-1]
+        exposed = stretch * _exposure(drive)
+        dose = gain * max(0.0, float(seen.exposure[part, k].sum())) / exposed if exposed > 0 else 0.0
+        stretched = Drive(drive.time * stretch, drive.oxygen * dose, drive.sulfide, drive.thiophosphate)
+        trail.append(ct.advance(bench.setting, trail[-1], stretched))
+    return trail[1:]
 
 
 def filled(solved: Array, values: Array, protocol: Protocol) -> Array:
