@@ -5,6 +5,7 @@ As PyBaMM's documentation advises: built once, restarted with inputs, ``compile`
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -96,15 +97,23 @@ class Built:
         return {v.name: state[s[0], -1] * self.scales[v.name] for v, s in self.model.y_slices.items()}
 
 
-_built: dict[int, Built] = {}
+@functools.lru_cache(maxsize=4)
+def built_for(given: Problem) -> Built:
+    """The model of a problem, built once."""
+    return Built(given)
+
+
+@functools.lru_cache(maxsize=4)
+def solver_for(given: Problem, tolerance: float, compiled: bool) -> Any:
+    """Its solver, which sets itself up at its first step."""
+    options = {"compile": compiled}
+    return pybamm.IDAKLUSolver(rtol=tolerance, atol=tolerance, options=options, store_first_last=True)
 
 
 def solve(given: Problem, tolerance: float, compiled: bool = True) -> dict[str, float]:
-    """Amounts at the end [mol m-2], by PyBaMM and IDAKLU; the model is built once for a problem."""
-    built = _built.get(id(given)) or _built.setdefault(id(given), Built(given))
+    """Amounts at the end [mol m-2], by PyBaMM and IDAKLU; model and solver are set up once for a problem."""
+    built, solver = built_for(given), solver_for(given, tolerance, compiled)
     state = built.packed(given)
-    options = {"compile": compiled}
-    solver = pybamm.IDAKLUSolver(rtol=tolerance, atol=tolerance, options=options, store_first_last=True)
     for half, drive in enumerate(given.histories):
         inputs = {"half": float(half % 2)}
         old = pybamm.Solution(np.zeros(1), state, built.model, inputs, termination="final time")
