@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from interphase_sim import materials
 from interphase_sim.errors import InputError
-from interphase_sim.scenario import Coating, Kinetics, Parameter
+from interphase_sim.scenario import Coating, Kinetics, Parameter, gap_share
 
 BOLTZMANN = 1.380649e-23  # J K-1
 ROOM = 298.15
@@ -163,11 +163,6 @@ def all_filled(coating: Coating) -> bool:
     return coating.filler_coverage.si >= 1
 
 
-def gap_share(coating: Coating, coverage: float) -> float:
-    """Share of the contact that lies in the gaps of the unit cells: the open ones, or all where all are filled [1]."""
-    return (1.0 - coverage) * (1.0 if all_filled(coating) else 1.0 - coating.filler_coverage.si)
-
-
 def refuse_overpacking(coating: Coating) -> None:
     """Raise InputError for coverage that touching particles cannot reach: it has no unit cell around a gap."""
     coverage = coating.coverage.si
@@ -255,7 +250,7 @@ def gap_distance(coating: Coating | None, coverage: float) -> float:
     """Distance of neighbouring gaps, 2 r_c [m]; not-a-number without gaps."""
     if coating is None or coverage <= 0 or coating.gap_radius is None:
         return math.nan
-    return 2 * cell_radius(coating.gap_radius.si, 1.0 - gap_share(coating, coverage))
+    return 2 * cell_radius(coating.gap_radius.si, 1.0 - gap_share(coverage, coating.filler_coverage.si))
 
 
 def regime(coating: Coating | None, coverage: float, layer: float) -> float:

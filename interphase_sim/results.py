@@ -82,7 +82,7 @@ VARIABLES: dict[str, Variable] = {
     "capacity_loss": Variable(_LOSS, "mAh g-1", "discharge capacity lost since cycle 1, per g NCM622"),
 }
 
-# Only in the result of a resolved contact; faces between rings and rows are one more than those.
+# Only in the result of a contact around a gap, closure or resolved; faces are one more than rings and rows.
 UNIT_CELL: dict[str, Variable] = {
     "ring_radius": Variable(("ring_face",), "m", "distance of the faces between rings from the axis of the gap"),
     "row_height": Variable(("row_face",), "m", "distance of the faces between rows from the NCM surface"),
@@ -121,7 +121,7 @@ def empty(
 ) -> dict[str, NDArray[np.float64]]:
     """Arrays of the right shape for `build`, all not-a-number; each argument is the length of a dimension.
 
-    Those of a resolved contact only with rows and rings, those of cycle jumping only if ``jumped``.
+    Those of a unit cell only with rows and rings, those of cycle jumping only if ``jumped``.
     """
     sizes = _sizes(cycle=cycles, output_cycle=output_cycles, point=points, depth_cell=depth_cells)
     sizes |= {"row": rows, "ring": rings, "row_face": rows + 1, "ring_face": rings + 1}
@@ -130,7 +130,7 @@ def empty(
 
 
 def _table(names: Container[Any]) -> dict[str, Variable]:
-    """The variables that a result must have: those of a resolved contact and of cycle jumping all or none."""
+    """The variables that a result must have: those of a unit cell and of cycle jumping all or none."""
     extra = (table for table in (UNIT_CELL, JUMPED) if any(name in names for name in table))
     return functools.reduce(operator.or_, extra, VARIABLES)
 

@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 from closeness import near
 
-from interphase_sim import coating
 from interphase_sim.interphase import contacts as ct
-from interphase_sim.scenario import Scenario
+from interphase_sim.scenario import Scenario, gap_share
 from interphase_sim.simulation import loop
 from validation.particulate import __main__ as command
 from validation.particulate import evaluate, figures, points, runs, store, study, table
@@ -69,7 +68,7 @@ def test_a_scenario_is_the_base_with_another_coating() -> None:
     assert plain.coating.filler_conductivity is not None
     assert BASE.coating.shell_conductivity is not None
     assert plain.coating.filler_conductivity.si == near(BASE.coating.shell_conductivity.si, rel=1e-12)
-    assert coating.gap_share(plain.coating, plain.coating.coverage.si) == near(0.01, rel=1e-9)
+    assert gap_share(plain.coating.coverage.si, plain.coating.filler_coverage.si) == near(0.01, rel=1e-9)
     assert plain.kinetics == BASE.kinetics
     assert plain.protocol.cycles == 7
     paper = points.scenario(BASE, PAPER, "resolved", 200)

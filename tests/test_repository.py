@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 import synthetic
+from click.testing import CliRunner
 
 import interphase_sim
 from interphase_sim import results
+from interphase_sim.cli import cli
 from interphase_sim.scenario import load_scenario
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -140,3 +142,14 @@ def test_every_public_name_exists(name: str) -> None:
 def test_an_unknown_name_of_the_package_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'simulte'"):
         _ = interphase_sim.simulte
+
+
+def test_the_first_scenario_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As written there, but for two cycles."""
+    monkeypatch.chdir(tmp_path)
+    told = re.findall(r"^    interphase-sim (new|run) (mine.*?)(?: +#.*)?$", (ROOT / "README.md").read_text(), re.M)
+    assert [command for command, _ in told] == ["new", "run"]
+    for command, words in told:
+        more = ["--set", "protocol.cycles=2"] if command == "run" else []
+        done = CliRunner().invoke(cli, [command, *words.split(), *more])
+        assert done.exit_code == 0, done.output

@@ -15,7 +15,7 @@ from interphase_sim.interphase import column, kernels, unitcell
 from interphase_sim.interphase.column import Column, Drive, Grid
 from interphase_sim.interphase.kernels import Array, Rates
 from interphase_sim.interphase.unitcell import Block, Fineness, Rings
-from interphase_sim.scenario import Coating, Kinetics, Scenario
+from interphase_sim.scenario import Coating, Kinetics, Scenario, gap_share
 
 FULL_ACTIVITY = 4.2  # V vs Li/Li+, where the oxygen activity is one by definition
 LITHIUM_EXTRACTED_AT_FULL_ACTIVITY = 0.654  # of Li1MO2 at 4.2 V, from the NCM622 potential
@@ -136,9 +136,8 @@ def _block(coat: Coating, cover: Shield) -> Block:
     """
     factor = 1.0
     if 0 < coat.filler_coverage.si < 1:
-        factor = (
-            coating.block_resistance(cover, coat.coverage.si, coating.gap_share(coat, coat.coverage.si)) / cover.covered
-        )
+        exposed = gap_share(coat.coverage.si, coat.filler_coverage.si)
+        factor = coating.block_resistance(cover, coat.coverage.si, exposed) / cover.covered
     core = (cover.covered - 2 * cover.shell) * factor
     return Block(cover.thickness / core, cover.thickness / core, cover.shell * factor, cover.gap_conductivity)
 

@@ -13,6 +13,7 @@ from interphase_sim.scenario.sections import (
     Protocol,
     Rest,
     Step,
+    gap_share,
     halves,
 )
 from interphase_sim.scenario.template import template
@@ -32,6 +33,7 @@ __all__ = [
     "Rest",
     "Scenario",
     "Step",
+    "gap_share",
     "halves",
     "load_scenario",
     "scenario_names",

@@ -190,6 +190,11 @@ class Kinetics(Section):
     contact: ContactDose
 
 
+def gap_share(coverage: float, filled: float) -> float:
+    """Share of a contact that lies in the gaps of its unit cells: the open ones, or all where all are filled [1]."""
+    return (1.0 - coverage) * (1.0 - filled if filled < 1 else 1.0)
+
+
 class Coating(Section):
     """The descriptors of a coating on NCM622: how much it covers, how thick it is, what its gaps are.
 
@@ -257,8 +262,7 @@ class Coating(Section):
         written = dict(cell_radius.given)["value"]
         if gap.si >= cell_radius.si:
             raise InputError(f"{written!r} is no larger than gap_radius {dict(gap.given)['value']!r}: the gap must fit")
-        share = (1.0 - coverage.si) * (1.0 - filled.si if filled.si < 1 else 1.0)
-        implied = gap.si / math.sqrt(share)
+        implied = gap.si / math.sqrt(gap_share(coverage.si, filled.si))
         if abs(cell_radius.si / implied - 1.0) > SAME_LENGTH:
             raise InputError(
                 f"{written!r} contradicts coverage {coverage.si:g} with gap_radius {dict(gap.given)['value']!r}, which "

@@ -17,7 +17,7 @@ kinetics = "shipped:kinetics.toml"
 
 # Leave this block out for uncoated NCM622.
 [coating]
-coverage = 0.80                        # share of the NCM surface that is covered: try 0.5 and 0.95
+coverage = 0.80                        # share of the NCM surface that is covered: try 0.6 and 0.9
 thickness = "15 nm"
 gap_radius = "1.7 nm"                  # between touching particles of 15 nm; 7.5 nm if one is missing
 core = "LiNbO3 (amorphous)"            # a name of the coatings table

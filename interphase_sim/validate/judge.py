@@ -86,13 +86,10 @@ def judge(
 def _closure(coated: xr.Dataset, resolved: xr.Dataset, criteria: Criteria) -> Row:
     """The closure beside the resolved contact: the measured capacities, and the largest differences judged."""
     found = closure.differences(coated, resolved)
-    rows = [{k: number(v) if isinstance(v, float) else v for k, v in row.items()} for row in _beside(coated, resolved)]
+    known = closure.rows(coated, resolved, measured.capacities())
+    rows = [{key: number(value) if isinstance(value, float) else value for key, value in row.items()} for row in known]
     judged = [_judged(f"closure_{name}", row, found[name]) for name, row in criteria.closure.items()]
     return {"rows": rows, "criteria": judged}
-
-
-def _beside(coated: xr.Dataset, resolved: xr.Dataset) -> list[Row]:
-    return closure.rows(coated, resolved, list(measured.capacities()))
 
 
 def scenario_of(ds: xr.Dataset) -> Scenario:
