@@ -304,3 +304,12 @@ def test_progress_is_drawn_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     with _progress() as progress:
         assert progress is None
+
+
+def test_jump_is_a_setting_and_part_of_the_hint_to_resume(simulate: StandIn) -> None:
+    assert call("run", "bare", "-o", "plain").exit_code == 0
+    assert call("run", "bare", "-o", "jumped", "--jump").exit_code == 0
+    plain, jumped = (made["positional"][0].numerics.jump for made in simulate.calls)
+    assert (plain, jumped) == (False, True)
+    simulate.act = raising(KeyboardInterrupt())
+    assert "--set numerics.jump=true" in call("run", "bare", "-o", "again", "--jump").stderr

@@ -17,7 +17,7 @@ from interphase_sim.scenario import Scenario
 from interphase_sim.simulation import jump, loop, simulate
 
 CYCLES = 30
-TOLERANCE = 0.2  # mAh g-1, the default of numerics.jump_tolerance
+TOLERANCE = 0.15  # mAh g-1, the default of numerics.jump_tolerance
 BOUND = 0.5  # mAh g-1
 
 
@@ -61,7 +61,7 @@ def worst(ds: xr.Dataset, of: xr.Dataset) -> float:
 def test_capacities_are_those_of_the_full_run(name: str) -> None:
     ds, told = jumped(name), json.loads(jumped(name).attrs["statistics"])
     assert worst(ds, full(name)) < BOUND
-    assert told["cycles_solved"] == solved(ds)[1:].sum() <= 0.8 * CYCLES  # a fresh cell on coarse grids
+    assert told["cycles_solved"] == solved(ds)[1:].sum() <= 0.6 * CYCLES
     assert told["jump_error"] < 3 * TOLERANCE
     assert told["cell_solves"] < json.loads(full(name).attrs["statistics"])["cell_solves"]
 
@@ -120,6 +120,7 @@ def test_a_change_of_protocol_is_solved_on_both_sides() -> None:
         {"name": "coated", "coating__coverage_loss": 0.01},
         {"losses__isolation": True, "losses__percolation_threshold": 0.4},
         {"protocol__steps": [CC[0], {"type": "rest", "duration": "1 h"}, CC[1]]},
+        {"protocol__steps": [CC[0], {"type": "cv", "voltage": "2.85 V", "until_current": "C/20"}, CC[1]]},
         {"oxygen__exchange": 0.0, "losses__mechanical_loss": 0.02},
     ],
 )

@@ -399,7 +399,7 @@ class Numerics(Section):
     output_cycles: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(strict=False)] = (1, 50, 200)
     end_of_life_capacity: _Capacity = preset(_Capacity, "0 mAh/g")
     jump: bool = False
-    jump_tolerance: _CapacityChange = preset(_CapacityChange, "0.2 mAh/g")
+    jump_tolerance: _CapacityChange = preset(_CapacityChange, "0.15 mAh/g")
 
     @field_validator("output_cycles")
     @classmethod

@@ -103,7 +103,7 @@ def leap(bench: Bench, state: State, course: Course, done: int) -> tuple[Course,
         landing = _landing(bench, state, course, length)
         error, total = _errors(course, landing) if landing else (math.inf, math.inf)
         if landing and error <= tolerance:
-            return replace(course, error=max(course.error, total)), _settled(course, landing)
+            return replace(course, error=max(course.error, total)), landing
         course = replace(course, length=_next_length(length, error, tolerance), rejected=course.rejected + 1)
     return course, None
 
@@ -281,7 +281,8 @@ def _landing(bench: Bench, state: State, course: Course, length: int) -> Landing
     if charge.spent or discharge.spent or discharge.charge < bench.scenario.numerics.end_of_life_capacity.si:
         return None
     growth = ct.layer_thickness(jumped.state.contacts) - ct.layer_thickness(state.contacts)
-    return Landing(number, jumped.state, after, charge, discharge, growth, jumped.stretched, abrupt)
+    landing = Landing(number, jumped.state, after, charge, discharge, growth, jumped.stretched, abrupt)
+    return _settled(course, landing)
 
 
 def _abruptness(bench: Bench, course: Course, jumped: Jump) -> float:
@@ -305,7 +306,7 @@ def _abruptness(bench: Bench, course: Course, jumped: Jump) -> float:
 
 class Foreseen(NamedTuple):
     """Traces of cycles to leave out, by part: plain numbers (cycles, PLAIN), oxygen exposure (cycles, steps) [s],
-    rates (cycles, steps, RATES) and cell states (cycles, n)."""
+    rates (cycles, steps, RATES); and the cell state at their end (n,)."""
 
     plain: Array
     exposure: Array
@@ -321,10 +322,12 @@ class Foreseen(NamedTuple):
 def _foreseen(course: Course, count: int) -> Foreseen:
     """The next ``count`` cycles by extrapolation."""
     numbers, steps = course.numbers[-1] + 1 + np.arange(count), len(course.drives)
-    traces = _weights(course.numbers, numbers, ORDER) @ course.traces
-    plain, exposure, rates, cell = np.split(traces, np.cumsum([PLAIN, steps, RATES * steps]), axis=1)
+    weights, parts = _weights(course.numbers, numbers, ORDER), np.cumsum([PLAIN, steps, RATES * steps])
+    plain, exposure, rates, _ = np.split(weights @ course.traces, parts, axis=1)
+    # straight, so that no concentration leaves its bounds: the charge that the cell begins with is settled afterwards
+    cell = (_weights(course.numbers, numbers[-1], 1) @ course.traces[:, parts[-1] :])[0]
     found = Foreseen(plain, exposure, rates.reshape(count, steps, RATES), cell)
-    if found.durations.min() <= 0 or not 0 < plain[-1, MEAN] < 1:
+    if found.durations.min() <= 0:
         raise SolverFailure("the cycles to leave out cannot be foreseen")
     return found
 
@@ -342,7 +345,7 @@ def _skipped(bench: Bench, state: State, course: Course, count: int) -> Jump:
     charges = len(halves(bench.scenario.protocol.steps_of(course.numbers[-1]))[0])
     late = sum(r.log_contact * r.duration for r in state.rates[charges : len(course.drives)])
     ncm, lithium = _aged(bench, state, contacts, seen, late)
-    cell, owed = seen.cell[-1].reshape(-1, 1), float(seen.plain[-1, OWED])
+    cell, owed = seen.cell.reshape(-1, 1), float(seen.plain[-1, OWED])
     released = loop.parasitic_charge(bench, contacts) - loop.parasitic_charge(bench, state.contacts)
     rates = tuple(Rates(*(float(value) for value in step)) for step in seen.rates[-1])
     done = replace(

@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m validation.performance.jump", description=__doc__)
     parser.add_argument("--cells", nargs="+", default=["bare", "coated"])
     parser.add_argument("--models", nargs="+", default=["SPMe", "DFN"])
-    parser.add_argument("--tolerances", nargs="+", type=float, default=[0.1, 0.2, 0.3], metavar="MAH_PER_G")
+    parser.add_argument("--tolerances", nargs="+", type=float, default=[0.15, 0.3], metavar="MAH_PER_G")
     parser.add_argument("--cycles", type=int, default=200)
     parser.add_argument("--repeats", type=int, default=3)
     asked: Any = parser.parse_args(arguments)
