@@ -250,10 +250,43 @@ def test_a_tighter_tolerance_takes_more_steps_and_lands_closer() -> None:
 
 def test_a_drive_is_linear_between_its_nodes_and_constant_outside() -> None:
     time, values = np.array([1.0, 2.0, 4.0]), np.array([3.0, 5.0, 1.0])
-    expected = {1.0: (3.0, 2.0), 1.5: (4.0, 2.0), 2.0: (5.0, -2.0), 3.0: (3.0, -2.0), 4.0: (1.0, 0.0)}
-    assert {t: kernels.drive_at(t, time, values) for t in expected} == expected
-    assert kernels.drive_at(9.0, time, values) == (1.0, 0.0)
-    assert kernels.drive_at(9.0, time[:1], values[:1]) == (3.0, 0.0)
+    assert kernels.line_over(1.0, 0.5, time, values) == near((3.0, 4.0), rel=1e-12)  # a line is itself
+    assert kernels.line_over(3.0, 1.0, time, values) == near((3.0, 1.0), rel=1e-12)
+    assert kernels.line_over(5.0, 2.0, time, values) == near((1.0, 1.0), rel=1e-12)
+    assert kernels.line_over(9.0, 1.0, time[:1], values[:1]) == near((3.0, 3.0), rel=1e-12)
+    # from 1 to 4: area (4 + 6)/3; moment (4 * 0.5 + 1/6 + 6 * 2 - 4/3)/9
+    left, right = kernels.line_over(1.0, 3.0, time, values)
+    area, moment = 10 / 3, (2 + 1 / 6 + 12 - 4 / 3) / 9
+    assert 0.5 * (left + right) == near(area, rel=1e-12)  # by hand
+    assert (right - left) / 12 + area / 2 == near(moment, rel=1e-12)  # by hand
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.floats(0.0, 1.0), min_size=1, max_size=20), st.floats(0.0, 21.0), st.floats(0.01, 25.0))
+def test_a_step_sees_all_of_a_drive(values: list[float], start: float, span: float) -> None:
+    """The line over a step has the drive's mean, its first moment unless it would fall below zero, and never does."""
+    time, drive = np.arange(float(len(values))), np.array(values)
+    left, right = kernels.line_over(start, span, time, drive)
+    inside = time[(time > start) & (time < start + span)]
+    x = np.unique(np.concatenate(([start], inside, [start + span])))
+    f, s = np.interp(x, time, drive), (x - start) / span
+    middle, half = np.interp(0.5 * (x[1:] + x[:-1]), time, drive), 0.5 * (s[1:] + s[:-1])
+    mean = float(np.sum(np.diff(s) * 0.5 * (f[1:] + f[:-1])))
+    moment = float(np.sum(np.diff(s) * (s[1:] * f[1:] + 4 * half * middle + s[:-1] * f[:-1])) / 6)  # Simpson is exact
+    assert 0.5 * (left + right) == pytest.approx(mean, abs=1e-12)  # sums of numbers below one
+    assert min(left, right) >= -1e-12
+    if min(left, right) > 1e-9:
+        assert (right - left) / 12 + mean / 2 == pytest.approx(moment, abs=1e-12)  # as above
+
+
+def test_the_length_of_steps_does_not_change_a_slow_contacts_exposure() -> None:
+    """Half-cycles of an activity that rises by e^6 at their end: two steps take up what thousands do."""
+    time = np.linspace(0.0, 18000.0, 65)
+    rising = Drive(time, np.exp(6.0 * time / 18000.0 - 6.0), np.ones(65), np.zeros(65))
+    slow = contact(PHYSICAL._replace(kappa_0=1e-13))
+    coarse, fine = (column.advance(replace(slow, step=18000.0), rising, tol) for tol in (1e-2, 1e-8))
+    assert coarse.steps <= 5 < 100 < fine.steps
+    assert coarse.u.sum() == near(fine.u.sum(), rel=5e-3)  # sampled at the ends of steps it was 18 % off
 
 
 @settings(max_examples=40, deadline=None)
@@ -437,6 +470,9 @@ def prepared(n: int = PLAIN_GRID.size) -> tuple[Array, Array, kernels.Workspace,
     return y, u, ws, u_o
 
 
+PLACES = np.array([0, 1, 3]), np.array([1, 2, 4]), np.array([0.0, 0.3, 0.9])
+
+
 def arguments(name: str) -> tuple[Any, ...]:
     """Fresh arguments of a kernel on five cells."""
     y, u, ws, u_o = prepared()
@@ -445,7 +481,8 @@ def arguments(name: str) -> tuple[Any, ...]:
     if name.startswith(("cell_", "band_")):
         return ringed_arguments(name)
     table: dict[str, tuple[Any, ...]] = {
-        "drive_at": (0.7, DRIVE[0], DRIVE[1]),
+        "line_over": (0.7, 0.4, DRIVE[0], DRIVE[1]),
+        "value_at": (0.7, DRIVE[0], DRIVE[1], 0),
         "boundary": (p, p.exposed, p.kappa_cov, 0.5, 0.3, 0.7, 0.1, 0.2, np.empty(10)),
         "diffusivity": (p, y, np.empty(5)),
         "right_side": (p, dz, w, 0.5, 0.4, 0.7, y, u, ws.d, ws.bc[0], ws.f, ws.fu),
@@ -470,7 +507,7 @@ def arguments(name: str) -> tuple[Any, ...]:
         "error_norm": (5, 1e-3, np.ones(10), 1.0, y, u, y**2, u**2),
         "advance": (p, mesh(dz), w, DRIVE, 1e-4, np.ones(10), 1.0, 0.0, y, u, ws, 1000),
         "effective_conductivity": ((0.3, 0.2, 0.5), (0.2, 0.01, 1e-6)),
-        "layer_conductivity": (y, p.t0, volumes, (0.2, 0.01, 1e-6), np.empty(5)),
+        "layer_conductivity": (y, *PLACES, p.t0, volumes, (0.2, 0.01, 1e-6), np.empty(3)),
     }
     return table[name]
 
@@ -487,8 +524,8 @@ def ringed_arguments(name: str) -> tuple[Any, ...]:
         "cell_factorise": (p, m, w, 0.4, 0.7, 2.0, y, ws.d, ws.bc, ws),
         "cell_solve": (p, m, w, 0.4, 0.7, 2.0, y, ws.d, ws.bc, ws, ws.f, ws.fu),
         "cell_time_derivative": (p, m, w, (0.3, -0.2, 0.9), y, ws.bc, ws.ft, ws.ftu),
-        "band_factorise": (False, ws.reach, band, 0.9 * band),
-        "band_solve": (ws.reach, ws.upper, ws.lower, y[0]),
+        "band_factorise": (False, m.envelope, band, 0.9 * band),
+        "band_solve": (m.envelope, ws.upper, ws.lower, y[0]),
     }
     return table[name]
 
@@ -635,7 +672,8 @@ def test_phase_rules_by_hand() -> None:
     y[3], y[4], y[5], y[6] = 0.5, 0.25, 0.75, 0.1
     products = 2.0 * 4 + 5.0 * 0.25 + 4.0 * 0.75 + 1.0 * 0.5 + 6.0 * 0.1
     out = np.empty(2)
-    kernels.layer_conductivity(y, 5.0, volumes, SIGMAS, out)
+    cells = np.arange(2)
+    kernels.layer_conductivity(y, cells, cells, np.zeros(2), 5.0, volumes, SIGMAS, out)
     for k, parts in enumerate([(10.0, 14.0, products), (10.0, 0.0, products + 6.0)]):
         total = sum(parts)
         expected = kernels.effective_conductivity(tuple(v / total for v in parts), SIGMAS)

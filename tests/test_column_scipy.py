@@ -199,7 +199,7 @@ def test_the_default_tolerance_costs_little(pair: tuple[Case, Column, Array, Arr
     drive = Drive(TIME, ACTIVITY, SULFIDE, THIOPHOSPHATE)
     coarse = column.advance(fresh, drive, Numerics().column_tolerance)
     ohms = [column.layer_resistance(c, MOLAR_VOLUMES, CONDUCTIVITIES) for c in (coarse, found)]
-    assert ohms[0] == near(ohms[1], rel=3e-4)  # 1e-5 in each of some dozen steps
+    assert ohms[0] == near(ohms[1], rel=1e-3)  # 3e-4 in each of some dozen steps
     fine, small = column.amounts(found), 1e-6 * found.u.sum() + 1e-16
     for name, amount in column.amounts(coarse).items():
         assert amount == pytest.approx(fine[name], rel=3e-4, abs=small), name  # as above

@@ -228,7 +228,7 @@ def test_a_resolved_contact_lies_around_one_open_gap() -> None:
     assert s.rings.width.sum() == near(0.7e-6, rel=EXACT)  # the column's electrolyte
     fresh = contacts.pristine(s)
     assert contacts.layer_thickness(fresh) == 0.0
-    assert set(contacts.amounts(fresh)["ncm"].values()) == {0.0}
+    assert all(abs(amount) < 1e-16 for amount in contacts.amounts(fresh)["ncm"].values())  # differences of sums
     # untouched, the gap of 15 nm is in parallel with the coating; 0.47 S/m against 1e-7 S/m leave the gap
     through = 15e-9 / 0.4 / 0.1
     assert through < contacts.film_resistance(s, fresh) < 1.5 * through

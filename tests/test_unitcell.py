@@ -103,6 +103,39 @@ def test_electrons_reach_around_the_rim_but_not_through_the_coating() -> None:
     assert np.all(weight[j:, -1] == 0.0)
 
 
+def test_rings_far_from_the_mouth_are_one_cell() -> None:
+    grid = unitcell.rings(replace(GEOMETRY, gap=2 * NM, disc=4 * NM), Fineness(20, 60, 0.25 * NM))
+    k, j, one = grid.gap_rings, grid.gap_rows, grid.number[:, 0]
+    apart = np.where(grid.height[1:] <= 10 * NM, True, grid.height[:-1] >= 25 * NM)  # 15 nm less 2.5 gaps, plus discs
+    assert np.array_equal(grid.number[:j, k - 1] == one[:j], apart[:j])
+    assert np.array_equal(grid.number[j:, -1] == one[j:], apart[j:])
+    assert 0 < np.sum(apart[:j]) < j
+    assert grid.level == j + np.sum(~apart[j:])
+    assert grid.width.size == np.sum(apart) + k * np.sum(~apart[:j]) + 20 * np.sum(~apart[j:])
+    values = np.random.default_rng(1).uniform(0, 1, grid.width.size)
+    np.testing.assert_allclose(grid.mean(grid.full(values, 0.0)), values, rtol=1e-12)  # sums of shares
+
+
+def test_one_cell_for_rings_far_from_the_mouth_changes_next_to_nothing() -> None:
+    """Shipped numbers: amounts and resistance on levelled rows and on rings everywhere."""
+    s = contacts.setting(load_scenario("coated"), AREAS, 0.47)
+    assert s.rings is not None
+    assert s.block is not None
+    levelled, fresh = s.rings, contacts.pristine(s).ncm[0]
+    whole = unitcell.between(levelled.geometry, levelled.radius, levelled.height, levelled.gap_rings, levelled.gap_rows)
+    assert levelled.width.size < 0.4 * whole.width.size
+    found = []
+    for grid in (levelled, whole):
+        round_ = unitcell.new_cell(grid, fresh.rates, s.kinetics.reactions.reach.si)
+        for drive in (constant(30.0, sulfide=0.0, thiophosphate=0.0), *10 * [half_cycle()]):
+            round_ = column.advance(round_, drive, 1e-4)
+        _, sigma = column.conductivity_profile(round_, s.volumes, s.sigmas)
+        resistance = unitcell.ionic_resistance(grid, sigma, s.block, s.sigmas[0])
+        found.append({**column.amounts(round_), "resistance": resistance})
+    for name, value in found[1].items():
+        assert found[0][name] == near(value, rel=1e-3), name
+
+
 # Signs of the fluxes, by hand
 
 
@@ -275,7 +308,7 @@ def test_without_coating_a_unit_cell_is_a_column() -> None:
         assert column.amounts(round_)[name] == near(amount, rel=1e-6), name  # the same steps but for round-off
     layer = column.layer_resistance(flat, VOLUMES, SIGMAS)
     _, sigma = column.conductivity_profile(round_, VOLUMES, SIGMAS)
-    found = unitcell.ionic_resistance(rings_of(round_).cut, sigma, Block(1.0, 1.0, 0.0), SIGMAS[0])
+    found = unitcell.ionic_resistance(rings_of(round_), sigma, Block(1.0, 1.0, 0.0), SIGMAS[0])
     assert found == near(layer, rel=1e-6)  # the same sum along every ring
     assert column.layer_thickness(round_) == near(column.layer_thickness(flat), rel=1e-6)  # as above
 
@@ -295,7 +328,7 @@ def test_under_a_closed_coating_a_unit_cell_is_a_column_with_its_exchange_and_re
     for name, amount in column.amounts(flat).items():
         assert column.amounts(round_)[name] == near(amount, rel=1e-6), name  # the same steps but for round-off
     _, sigma = column.conductivity_profile(round_, VOLUMES, SIGMAS)
-    found = unitcell.ionic_resistance(grid.cut, sigma, Block(1e-6, 3e-6, 0.004), SIGMAS[0])
+    found = unitcell.ionic_resistance(grid, sigma, Block(1e-6, 3e-6, 0.004), SIGMAS[0])
     expected = column.layer_resistance(flat, VOLUMES, SIGMAS) + 15 * NM / 1e-6 + 2 * 0.004
     assert found == near(expected, rel=1e-6)  # in series along every ring
 
@@ -357,8 +390,8 @@ def manufactured(r: Array, z: Array) -> tuple[Array, Array, Array]:
 def steady_errors(scale: int) -> tuple[float, float]:
     """Largest error of the oxygen and error of all that enters, relative, on cells graded to the rim."""
     edge = 0.02 / scale
-    radius = unitcell.faces([(1 / 3, 5 * scale, True), (2 / 3, 8 * scale, False)], edge)
-    height = unitcell.faces([(0.15, 4 * scale, False), (0.15, 4 * scale, True), (0.7, 8 * scale, False)], edge)
+    radius = column.faces([(1 / 3, 5 * scale, True), (2 / 3, 8 * scale, False)], edge)
+    height = column.faces([(0.15, 4 * scale, False), (0.15, 4 * scale, True), (0.7, 8 * scale, False)], edge)
     grid = unitcell.between(SLAB, radius, height, 5 * scale, 8 * scale)
     middle = 0.5 * (radius[1:] + radius[:-1])
     r, z, n = np.broadcast_to(middle, grid.shape)[grid.electrolyte], grid.centre, grid.width.size
@@ -522,7 +555,7 @@ def test_the_default_grids_agree_on_a_uniform_contact(coated: bool) -> None:
     layer = column.layer_resistance(flat, s.volumes, s.sigmas)
     _, sigma = column.conductivity_profile(round_, s.volumes, s.sigmas)
     block = Block(1e-4, 1e-4, 1e-4)
-    found = unitcell.ionic_resistance(rings_of(round_).cut, sigma, block, s.sigmas[0])
+    found = unitcell.ionic_resistance(rings_of(round_), sigma, block, s.sigmas[0])
     assert found == near(layer + (15 * NM / 1e-4 + 2e-4 if coated else 0.0), rel=5e-3)  # two grids' errors
 
 

@@ -46,7 +46,7 @@ class Grid:
     def mesh(self) -> Mesh:
         """What the kernels need of the grid; a column has no rows and no rings."""
         nothing, none = np.empty(0), np.empty(0, dtype=np.int64)
-        return Mesh(self.width, nothing, nothing, none, none, nothing, nothing, nothing, nothing)
+        return Mesh(self.width, none, none, nothing, none, none, none, nothing, nothing, nothing, nothing)
 
     @functools.cached_property
     def slices(self) -> Slices:
@@ -65,9 +65,16 @@ class Slices(NamedTuple):
     way: Array
 
 
-def graded_grid(cells: int, first: float, depth: float) -> Grid:
-    """Cells between graded faces, see ``graded_faces``."""
-    return _grid(graded_faces(cells, first, depth))
+def graded_grid(cells: int, first: float, depth: float, reach: float = 0.0) -> Grid:
+    """Cells that widen by a constant ratio away from the oxide and, to either side, from where electrons reach to [m].
+
+    R3 and R3b find what they oxidise last at the end of that reach, where oxygen comes late.
+    """
+    if not 0.0 < reach < depth or cells < 3:
+        return _grid(graded_faces(cells, first, depth))
+    lengths = (0.5 * reach, 0.5 * reach, depth - reach)
+    counts = split(lengths, cells, first)
+    return _grid(faces(list(zip(lengths, counts, (False, True, False), strict=True)), first))
 
 
 def graded_faces(cells: int, first: float, depth: float) -> Array:
@@ -85,8 +92,37 @@ def graded_faces(cells: int, first: float, depth: float) -> Array:
     return np.asarray(depth * np.expm1(hi * np.arange(cells + 1)) / math.expm1(hi * cells), dtype=np.float64)
 
 
-def _grid(faces: Array) -> Grid:
-    return Grid(np.diff(faces), 0.5 * (faces[1:] + faces[:-1]))
+def split(lengths: tuple[float, ...], cells: int, edge: float) -> tuple[int, ...]:
+    """Share ``cells`` among lengths that all begin with a cell of width ``edge`` [m] and widen alike.
+
+    A length l takes ln(1 + g l/edge)/g cells; the growth per cell g makes the sum right.
+    """
+
+    def wanted(growth: float) -> list[float]:
+        return [math.log1p(growth * length / edge) / growth for length in lengths]
+
+    lo, hi = 1e-9, 10.0
+    for _ in range(80):
+        mid = math.sqrt(lo * hi)
+        lo, hi = (mid, hi) if sum(wanted(mid)) > cells else (lo, mid)
+    parts = wanted(lo)
+    counts = [max(1, round(part * cells / sum(parts))) for part in parts]
+    counts[parts.index(max(parts))] += cells - sum(counts)
+    return tuple(counts)
+
+
+def faces(parts: list[tuple[float, int, bool]], edge: float) -> Array:
+    """Faces along parts of (length, cells, whether the fine end is the far one), one after the other."""
+    found = [np.zeros(1)]
+    for length, cells, mirrored in parts:
+        if cells:
+            part = graded_faces(cells, edge, length)
+            found.append(found[-1][-1] + (length - part[-2::-1] if mirrored else part[1:]))
+    return np.concatenate(found)
+
+
+def _grid(at: Array) -> Grid:
+    return Grid(np.diff(at), 0.5 * (at[1:] + at[:-1]))
 
 
 def slice_up(centre: Array, width: Array) -> tuple[Array, Indices, Array]:
@@ -171,7 +207,6 @@ def workspace(n: int, inlets: int = 1, band: int = 0) -> kernels.Workspace:
         u_o=e(inlets),
         upper=e(factors),
         lower=e(factors),
-        reach=e(n, dtype=np.int64),
         y=e(species),
         u=e(uptakes),
     )
@@ -179,21 +214,20 @@ def workspace(n: int, inlets: int = 1, band: int = 0) -> kernels.Workspace:
 
 def scratch(mesh: Mesh) -> kernels.Workspace:
     """Scratch arrays that fit a mesh."""
-    rings = mesh.share.size
-    return workspace(mesh.volume.size, max(rings, 1), rings)
+    return workspace(mesh.volume.size, max(mesh.share.size, 1), int(mesh.envelope.max(initial=0)))
 
 
 def advance(column: Column, drive: Drive, tolerance: float) -> Column:
     """The column after ``drive``; the given column is left as it was.
 
-    ``tolerance`` is relative, with an absolute share of the electrolyte's concentration (of the
-    equilibrium concentration for oxygen).
+    ``tolerance`` is relative, with an absolute share of the electrolyte's concentration; of ten times the
+    equilibrium concentration for oxygen, which follows its drive at once and carries no error on.
 
     Raises SolverFailure when the step underflows or the step budget is spent.
     """
     y, u, p = column.y.copy(), column.u.copy(), column.rates
     scale = np.full(kernels.N_SPECIES, p.t0)
-    scale[kernels.OX] = p.c_eq
+    scale[kernels.OX] = 10 * p.c_eq
     scale_u = 1e-9 * p.t0
     h, accepted, _ = kernels.advance(
         p, column.grid.mesh, column.reach, drive.arrays(), tolerance, scale, scale_u, column.step, y, u,
@@ -254,16 +288,16 @@ def conductivity_profile(
     """
     width, centre, before, after, way = column.grid.slices
     n = max(int(np.searchsorted(centre, depth)), 1)
-    near = column.y[:, before[:n]]
-    y = near + way[:n] * (column.y[:, after[:n]] - near)
-    return width[:n], conductivity(y, column.rates, volumes, sigmas)
+    sigma = np.empty(n)
+    kernels.layer_conductivity(column.y, before[:n], after[:n], way[:n], column.rates.t0, volumes, sigmas, sigma)
+    return width[:n], sigma
 
 
-def conductivity(y: Array, rates: Rates, volumes: Array, sigmas: tuple[float, float, float]) -> Array:
-    """Ionic conductivity where the concentrations are y (10, n), by effective medium [S m-1]."""
-    out = np.empty(y.shape[1])
-    kernels.layer_conductivity(y, rates.t0, volumes, sigmas, out)
-    return out
+def conductivity(column: Column, volumes: Array, sigmas: tuple[float, float, float]) -> Array:
+    """Ionic conductivity of every cell, by effective medium (n,) [S m-1]."""
+    cells, sigma = np.arange(column.grid.width.size), np.empty(column.grid.width.size)
+    kernels.layer_conductivity(column.y, cells, cells, np.zeros(cells.size), column.rates.t0, volumes, sigmas, sigma)
+    return sigma
 
 
 def layer_resistance(column: Column, volumes: Array, sigmas: tuple[float, float, float]) -> float:

@@ -94,7 +94,12 @@ def setting(scenario: Scenario, areas: dict[str, float], electrolyte_conductivit
         shield=cover,
         temperature=temperature,
         areas=areas,
-        grid=column.graded_grid(numerics.column_cells, numerics.first_cell.si, layer.electrolyte_available.si),
+        grid=column.graded_grid(
+            numerics.column_cells,
+            numerics.first_cell.si,
+            layer.electrolyte_available.si,
+            scenario.kinetics.reactions.reach.si,
+        ),
         tolerance=numerics.column_tolerance,
         volumes=np.array(volumes, dtype=float),
         sigmas=(electrolyte_conductivity, layer.thiophosphate_conductivity.si, layer.insulating_conductivity.si),
@@ -113,7 +118,7 @@ def _rings(scenario: Scenario) -> Rings | None:
     radius, disc = coat.gap_radius.si, 0.5 * coating.gap_distance(coat, coat.coverage.si)
     available = scenario.kinetics.layer.electrolyte_available.si
     geometry = unitcell.Geometry(radius, disc, coat.thickness.si, available, coating.all_filled(coat))
-    return unitcell.rings(geometry, _fineness(scenario))
+    return unitcell.rings(geometry, _fineness(scenario), scenario.kinetics.reactions.reach.si)
 
 
 def _coarse(coat: Coating | None) -> bool:
@@ -279,7 +284,7 @@ def film_resistance(s: Setting, contacts: Contacts) -> float:
     """
     if s.rings and s.block:
         _, sigma = column.conductivity_profile(contacts.ncm[0], s.volumes, s.sigmas)
-        return unitcell.ionic_resistance(s.rings.cut, sigma, s.block, s.sigmas[0])
+        return unitcell.ionic_resistance(s.rings, sigma, s.block, s.sigmas[0])
     gap = s.shield.gap_radius if s.shield else 0.0
     layers = [column.layer_resistance(c, s.volumes, s.sigmas) for c in contacts.ncm]
     near = [column.near_conductivity(c, s.volumes, s.sigmas, max(gap, c.grid.width[0])) for c in contacts.ncm]
@@ -320,5 +325,5 @@ def fields(s: Setting, contacts: Contacts) -> tuple[Array, Array]:
     """
     assert s.rings is not None
     cell = contacts.ncm[0]
-    sigma = column.conductivity(cell.y, cell.rates, s.volumes, s.sigmas)
+    sigma = column.conductivity(cell, s.volumes, s.sigmas)
     return np.array([s.rings.full(y) for y in cell.y]), s.rings.full(sigma)

@@ -72,17 +72,40 @@ class Rates(NamedTuple):
 
 # RODAS3 in the form (I/(h gamma) - J) K_i = f(Y_i) + sum_j (c_ij/h) K_j + gamma_i h df/dt
 GAMMA = 0.5
+SAFETY, GROWTH = 0.8, 4.0  # of the next step: a rejected one costs as much as an accepted one
 
 
 @jit
-def drive_at(t: float, tk: Array, values: Array) -> tuple[float, float]:
-    """Piecewise linear value and slope of a drive at time t, constant outside its nodes."""
+def line_over(t: float, h: float, tk: Array, values: Array) -> tuple[float, float]:
+    """Ends of the straight line that does over a step from t what a drive does, which is linear between its nodes.
+
+    Line and drive have the same mean and, unless the line would pass below zero, the same first moment: where the
+    state moves little, however long the step, exposure is exact.  A drive is constant outside its nodes, and not
+    negative.
+    """
     n = tk.shape[0]
-    if n == 1 or t >= tk[n - 1]:
-        return values[n - 1], 0.0
-    i = min(max(np.searchsorted(tk, t, side="right") - 1, 0), n - 2)
-    slope = (values[i + 1] - values[i]) / (tk[i + 1] - tk[i])
-    return values[i] + slope * (t - tk[i]), slope
+    i = min(max(np.searchsorted(tk, t, side="right") - 1, 0), n - 1)
+    area, moment, x = 0.0, 0.0, 0.0  # of the drive over (0, 1), and how far they are known
+    left = value_at(t, tk, values, i)
+    while x < 1.0:
+        inside = i < n - 1 and t < tk[n - 1]
+        far = min((tk[i + 1] - t) / h, 1.0) if inside else 1.0
+        right = value_at(t + far * h, tk, values, i)
+        width = far - x
+        area += 0.5 * width * (left + right)
+        moment += width * (x * 0.5 * (left + right) + width * (left + 2.0 * right) / 6.0)
+        x, left, i = far, right, i + 1
+    tilt = min(max(12.0 * moment - 6.0 * area, -2.0 * area), 2.0 * area)
+    return area - 0.5 * tilt, area + 0.5 * tilt
+
+
+@jit
+def value_at(t: float, tk: Array, values: Array, i: int) -> float:
+    """The drive at time t behind node i."""
+    if i >= tk.shape[0] - 1 or t <= tk[0]:
+        return float(values[min(i, tk.shape[0] - 1)])
+    value: float = values[i] + (values[i + 1] - values[i]) / (tk[i + 1] - tk[i]) * (t - tk[i])
+    return value
 
 
 @jit
@@ -372,12 +395,14 @@ class Mesh(NamedTuple):
     """Where cells lie and how they touch, all per contact area; the rings of a unit cell, or a column.
 
     A column has ``rows`` empty and uses ``volume`` alone, as its widths.  In a unit cell a row's cells follow one
-    another outwards and the rows upwards; a row is never wider than the one above it.
+    another outwards and the rows upwards; cells touch at faces, in the order of the cell further on.
     """
 
     volume: Array  # (n,) [m]
-    up: Array  # (n,) half the conductance to the cell above, per diffusivity [m-1]; 0 in the last row
-    out: Array  # (n,) the same to the next ring; 0 in the last one
+    one: Indices  # (faces,) the cell before a face
+    other: Indices  # (faces,) the cell behind it
+    conductance: Array  # (faces,) half the conductance through it, per diffusivity [m-1]
+    envelope: Indices  # (n,) how many cells further on a cell meets in the factorised matrix
     rows: Indices  # (rows + 1,) first cell of each row, then n
     inlet: Indices  # (m,) cell under which ring k lets oxygen in: the gap's floor, or the coating's top
     share: Array  # (m,) area of ring k [1]
@@ -414,17 +439,11 @@ def cell_right_side(
         du[k] = share * bc[k, 0]
         du[m + k] = share * bc[k, 1]
         dy[0, i] += (du[k] + du[m + k]) / mesh.volume[i]
-    for j in range(mesh.rows.size - 1):
-        width = mesh.rows[j + 1] - mesh.rows[j]
-        for i in range(mesh.rows[j], mesh.rows[j + 1]):
-            if mesh.out[i] > 0.0:
-                flux = mesh.out[i] * (d[i] + d[i + 1]) * (y[0, i] - y[0, i + 1])
-                dy[0, i] -= flux / mesh.volume[i]
-                dy[0, i + 1] += flux / mesh.volume[i + 1]
-            if mesh.up[i] > 0.0:
-                flux = mesh.up[i] * (d[i] + d[i + width]) * (y[0, i] - y[0, i + width])
-                dy[0, i] -= flux / mesh.volume[i]
-                dy[0, i + width] += flux / mesh.volume[i + width]
+    for k in range(mesh.one.size):
+        i, j = mesh.one[k], mesh.other[k]
+        flux = mesh.conductance[k] * (d[i] + d[j]) * (y[0, i] - y[0, j])
+        dy[0, i] -= flux / mesh.volume[i]
+        dy[0, j] += flux / mesh.volume[j]
 
 
 @jit
@@ -488,7 +507,7 @@ def band_solve(reach: Indices, upper: Array, lower: Array, x: Array) -> None:
 def cell_factorise(
     p: Rates, mesh: Mesh, w: Array, g: float, b: float, a: float, y: Array, d: Array, bc: Array, ws: Workspace
 ) -> None:
-    """Eliminate the immobile species from (a I - J) and factorise the five-point rest, row by row V times it.
+    """Eliminate the immobile species from (a I - J) and factorise the rest for oxygen, row by row V times it.
 
     Symmetric unless D depends on the conversion.
     """
@@ -505,22 +524,18 @@ def cell_factorise(
         ws.u_o[k] = share * (bc[k, 2] + bc[k, 6] * aff[1, i]) / (a - bc[k, 4])
         at_once = share * (bc[k, 2] + bc[k, 3] + (bc[k, 6] + bc[k, 7]) * aff[1, i])
         upper[i, 0] -= at_once + (bc[k, 4] + bc[k, 5]) * ws.u_o[k]
-    for j in range(mesh.rows.size - 1):
-        width = mesh.rows[j + 1] - mesh.rows[j]
-        for i in range(mesh.rows[j], mesh.rows[j + 1]):
-            ws.reach[i] = width
-            for conductance, q in ((mesh.out[i], 1), (mesh.up[i], width)):
-                if conductance > 0.0:
-                    jump = conductance * (y[0, i] - y[0, i + q])
-                    both = conductance * (d[i] + d[i + q])
-                    left = both + jump * slope * d[i] * aff[1, i]
-                    right = -both + jump * slope * d[i + q] * aff[1, i + q]
-                    upper[i, 0] += left
-                    upper[i + q, 0] -= right
-                    upper[i, q] += right
-                    if p.beta != 0.0:
-                        lower[i, q] -= left
-    band_factorise(p.beta == 0.0, ws.reach[:n], upper, lower)
+    for k in range(mesh.one.size):
+        i, j = mesh.one[k], mesh.other[k]
+        jump = mesh.conductance[k] * (y[0, i] - y[0, j])
+        both = mesh.conductance[k] * (d[i] + d[j])
+        left = both + jump * slope * d[i] * aff[1, i]
+        right = -both + jump * slope * d[j] * aff[1, j]
+        upper[i, 0] += left
+        upper[j, 0] -= right
+        upper[i, j - i] += right
+        if p.beta != 0.0:
+            lower[i, j - i] -= left
+    band_factorise(p.beta == 0.0, mesh.envelope, upper, lower)
 
 
 @jit
@@ -549,16 +564,13 @@ def cell_solve(
         rhs[0, i] += (bc[k, 4] + bc[k, 5]) * rhs_u[k] + share * (bc[k, 6] + bc[k, 7]) * rhs[1, i]
     if p.beta != 0.0:
         slope = -p.beta / p.t0
-        for j in range(mesh.rows.size - 1):
-            width = mesh.rows[j + 1] - mesh.rows[j]
-            for i in range(mesh.rows[j], mesh.rows[j + 1]):
-                for conductance, q in ((mesh.out[i], 1), (mesh.up[i], width)):
-                    if conductance > 0.0:
-                        jump = conductance * slope * (y[0, i] - y[0, i + q])
-                        flux = jump * (d[i] * rhs[1, i] + d[i + q] * rhs[1, i + q])
-                        rhs[0, i] -= flux
-                        rhs[0, i + q] += flux
-    band_solve(ws.reach[:n], ws.upper, ws.upper if p.beta == 0.0 else ws.lower, rhs[0])
+        for k in range(mesh.one.size):
+            i, j = mesh.one[k], mesh.other[k]
+            jump = mesh.conductance[k] * slope * (y[0, i] - y[0, j])
+            flux = jump * (d[i] * rhs[1, i] + d[j] * rhs[1, j])
+            rhs[0, i] -= flux
+            rhs[0, j] += flux
+    band_solve(mesh.envelope, ws.upper, ws.upper if p.beta == 0.0 else ws.lower, rhs[0])
     expand(p, w, g, b, a, y, ws.aff, rhs)
     for k in range(m):
         i, share = mesh.inlet[k], mesh.share[k]
@@ -604,7 +616,6 @@ class Workspace(NamedTuple):
     u_o: Array  # (m,) response of the gap uptake to its cell's oxygen
     upper: Array  # (n, b + 1) of a unit cell, else empty
     lower: Array
-    reach: Indices  # (n,)
     y: Array  # (10, n) trial state
     u: Array
 
@@ -683,19 +694,17 @@ def rosenbrock_step(
     """One RODAS3 step from (y, u) to the trial state of the workspace; stage 4 is the error estimate."""
     a = 1.0 / (h * GAMMA)
     tk, fk, gk, bk = drive
-    f, f_t = drive_at(t, tk, fk)
-    g, g_t = drive_at(t, tk, gk)
-    b, b_t = drive_at(t, tk, bk)
-    f1, _ = drive_at(t + h, tk, fk)
-    g1, _ = drive_at(t + h, tk, gk)
-    b1, _ = drive_at(t + h, tk, bk)
+    f, f1 = line_over(t, h, tk, fk)
+    g, g1 = line_over(t, h, tk, gk)
+    b, b1 = line_over(t, h, tk, bk)
+    slopes = ((f1 - f) / h, (g1 - g) / h, (b1 - b) / h)
     n, m = w.size, u.size
     k0, k1, k2, k3 = ws.k[0], ws.k[1], ws.k[2], ws.k[3]
     q0, q1, q2, q3 = ws.ku[0:1], ws.ku[1:2], ws.ku[2:3], ws.ku[3:4]
     f0, ft, yt = ws.f, ws.ft, ws.y
     fu, ftu, u0, ut = ws.fu.reshape((1, m)), ws.ftu.reshape((1, m)), u.reshape((1, m)), ws.u.reshape((1, m))
     slope_at(p, mesh, w, (f, g, b), y, u, ws.d, ws.bc, ws.f, ws.fu)
-    linearise(p, mesh, w, g, b, a, (f_t, g_t, b_t), y, ws)
+    linearise(p, mesh, w, g, b, a, slopes, y, ws)
     # stages 1 and 2 share f(y): RODAS3 evaluates the right-hand side three times per step
     blend(n, k0, f0, ft, 0.5 * h, ft, 0.0, ft, 0.0)
     blend(m, q0, fu, ftu, 0.5 * h, ftu, 0.0, ftu, 0.0)
@@ -769,10 +778,10 @@ def whole_rows(mesh: Mesh, n: int, more: int) -> int:
 @jit
 def leading(mesh: Mesh, n: int) -> Mesh:
     """The first n cells, whole rows, closed to those above."""
-    up, rows = mesh.up[:n].copy(), mesh.rows[: np.searchsorted(mesh.rows, n) + 1]
-    if rows.size > 0:
-        up[rows[-2] :] = 0.0
-    return Mesh(mesh.volume[:n], up, mesh.out[:n], rows, mesh.inlet, mesh.share, mesh.half, mesh.exposed, mesh.covered)
+    rows, faces = mesh.rows[: np.searchsorted(mesh.rows, n) + 1], np.searchsorted(mesh.other, n)
+    one, other, conductance = mesh.one[:faces], mesh.other[:faces], mesh.conductance[:faces]
+    inlets = (mesh.inlet, mesh.share, mesh.half, mesh.exposed, mesh.covered)
+    return Mesh(mesh.volume[:n], one, other, conductance, mesh.envelope[:n], rows, *inlets)
 
 
 @jit
@@ -830,6 +839,7 @@ def advance(
         return h, 0, 0
     h = min(h, span) if h > 0.0 else 1e-3 * span
     proposed = h
+    growth = GROWTH
     while t < end:
         if accepted + rejected >= max_steps or h < 1e-13 * span:
             return h, -accepted - 1, rejected
@@ -844,13 +854,15 @@ def advance(
             u[:] = ws.u
             t = end if last else t + h
             accepted += 1
-            h *= min(5.0, 0.9 * max(err, 1e-6) ** (-1.0 / 3.0))
+            h *= min(growth, SAFETY * max(err, 1e-6) ** (-1.0 / 3.0))
             proposed = max(h, proposed)
+            growth = GROWTH
         else:
             # "not err <= 1" also catches a step that produced nan
             rejected += 1
-            h *= max(0.1, 0.9 * err ** (-1.0 / 3.0)) if np.isfinite(err) else 0.1
+            h *= max(0.1, SAFETY * err ** (-1.0 / 3.0)) if np.isfinite(err) else 0.1
             proposed = h
+            growth = 1.0  # a step that follows a rejected one does not widen at once
     return proposed, accepted, rejected
 
 
@@ -881,20 +893,32 @@ def effective_conductivity(shares: tuple[float, float, float], sigmas: tuple[flo
 
 
 @jit
-def layer_conductivity(y: Array, t0: float, volumes: Array, sigmas: tuple[float, float, float], out: Array) -> None:
-    """Ionic conductivity of each cell from its phases [S m-1].
+def layer_conductivity(
+    y: Array,
+    before: Indices,
+    after: Indices,
+    way: Array,
+    t0: float,
+    volumes: Array,
+    sigmas: tuple[float, float, float],
+    out: Array,
+) -> None:
+    """Ionic conductivity from the phases at places between cells [S m-1].
 
+    Concentrations lie a share ``way`` of the way from those of cell ``before`` to those of cell ``after``.
     ``volumes`` [m3 mol-1]: Li6PS5Cl, Li3PS4, Li2S, LiCl, Li3PO4, Li2SO4, S, P2S5/2.  Phase rules: argyrodite
     min(T, F); excess PS4 as Li3PS4, excess sulfide as Li2S; one LiCl per lost argyrodite.  ``sigmas``:
     electrolyte, Li3PS4, everything else (insulating).
     """
-    for i in range(y.shape[1]):
-        intact = max(min(y[1, i], y[2, i]), 0.0)
+    c = np.empty(7)
+    for i in range(out.size):
+        for s in range(1, 7):
+            c[s] = max(y[s, before[i]] + way[i] * (y[s, after[i]] - y[s, before[i]]), 0.0)
+        intact = min(c[PS4], c[S2])
         argyrodite = volumes[0] * intact
-        thiophosphate = volumes[1] * max(y[1, i] - intact, 0.0)
-        insulating = volumes[2] * max(y[2, i] - intact, 0.0) + volumes[3] * max(t0 - intact, 0.0)
-        insulating += volumes[4] * max(y[4, i], 0.0) + volumes[5] * max(y[5, i], 0.0)
-        insulating += volumes[6] * max(y[3, i], 0.0) + volumes[7] * max(y[6, i], 0.0)
+        thiophosphate = volumes[1] * (c[PS4] - intact)
+        insulating = volumes[2] * (c[S2] - intact) + volumes[3] * max(t0 - intact, 0.0)
+        insulating += volumes[4] * c[PO4] + volumes[5] * c[SO4] + volumes[6] * c[S0] + volumes[7] * c[PS25]
         total = argyrodite + thiophosphate + insulating
         if insulating <= 1e-12 * total:
             out[i] = sigmas[0]

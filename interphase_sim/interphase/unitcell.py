@@ -34,8 +34,10 @@ import numpy.typing as npt
 
 from interphase_sim.errors import InputError
 from interphase_sim.interphase import kernels
-from interphase_sim.interphase.column import SLICES, Column, Grid, Slices, graded_faces, slice_up
+from interphase_sim.interphase.column import SLICES, Column, Grid, Indices, Slices, faces, slice_up, split
 from interphase_sim.interphase.kernels import Array, Mesh, Rates
+
+LEVEL = 2.5  # radii from the mouth of the gap beyond which rings are one cell: differences fall by exp(-3.8) a radius
 
 
 class Fineness(NamedTuple):
@@ -73,10 +75,11 @@ class Geometry:
 
 @dataclass(frozen=True, eq=False)
 class Rings(Grid):
-    """Rings by rows: faces in r and z [m], and how many rings and rows the gap has.
+    """Rings by rows: faces in r and z [m], how many rings and rows the gap has, and the number of the cell that holds
+    the electrolyte of a row in a ring (rows, rings); 0 in solids.
 
-    ``width`` is a cell's volume per contact area [m], ``centre`` its height over the oxide [m]; both over the
-    cells with electrolyte alone, row by row from the floor of the gap, each from the axis outwards.
+    Far from the mouth of the gap the rings of a row are one cell. ``width`` is a cell's volume per contact area [m],
+    ``centre`` its height over the oxide [m]; both row by row from the floor of the gap, each from the axis outwards.
     """
 
     geometry: Geometry
@@ -84,6 +87,7 @@ class Rings(Grid):
     height: Array
     gap_rings: int
     gap_rows: int
+    number: Indices
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -107,9 +111,13 @@ class Rings(Grid):
 
     def full(self, values: Array, solid: float | Array = math.nan) -> Array:
         """Values of the cells (n,) laid out on (rows, rings); ``solid`` is the coating's, or one value per ring."""
-        out = np.full(self.shape, solid)
-        out[self.electrolyte] = values
-        return out
+        return np.where(self.electrolyte, values[self.number], solid)
+
+    def mean(self, values: Array) -> Array:
+        """Mean of values on (rows, rings) over the volume of every cell (n,)."""
+        volume = np.outer(np.diff(self.height), self.share)
+        inside = self.electrolyte
+        return np.asarray(np.bincount(self.number[inside], (volume * values)[inside]) / self.width)
 
     @property
     def faces(self) -> Array:
@@ -117,54 +125,64 @@ class Rings(Grid):
         return self.height
 
     @functools.cached_property
-    def cut(self) -> Rings:
-        """The same with every row cut into equal slices."""
-        low, high = self.height[:-1, None], self.height[1:, None]
-        inner = (low + (high - low) * np.arange(SLICES) / SLICES).ravel()
-        height = np.concatenate((inner, self.height[-1:]))
-        return between(self.geometry, self.radius, height, self.gap_rings, SLICES * self.gap_rows)
-
-    @functools.cached_property
-    def lowest(self) -> npt.NDArray[np.intp]:
+    def lowest(self) -> Indices:
         """Lowest row with electrolyte, of every ring."""
         return np.asarray(np.argmax(self.electrolyte, axis=0))
 
     @functools.cached_property
-    def number(self) -> npt.NDArray[np.intp]:
-        """Numbers of the cells on (rows, rings); 0 in solids."""
-        out = np.zeros(self.shape, dtype=np.intp)
-        out[self.electrolyte] = np.arange(self.width.size)
-        return out
+    def level(self) -> int:
+        """How many rows lie below those above the coating whose rings are one cell; the gap's and one more at least."""
+        several = np.flatnonzero(self.number[:, -1] > self.number[:, 0])
+        return max(self.gap_rows, int(several[-1]) if several.size else 0) + 1
 
     @functools.cached_property
     def slices(self) -> Slices:
-        """Every cell cut into equal slices, between its neighbours above and below in its ring."""
-        fine, ring = self.cut, np.arange(self.shape[1])
-        before, way = np.zeros(fine.shape, dtype=np.intp), np.zeros(fine.shape)
-        for first in np.unique(self.lowest):
-            _, low, part = slice_up(self.middle[first:], np.diff(self.height)[first:])
-            inside = self.lowest == first
-            before[SLICES * first :, inside], way[SLICES * first :, inside] = first + low[:, None], part[:, None]
-        lower, upper = self.number[before, ring], self.number[before + 1, ring]
-        there = fine.electrolyte
-        return Slices(fine.width, fine.centre, lower[there], upper[there], way[there])
+        """Every cell cut into equal slices, between its neighbours above and below in its innermost ring."""
+        _, first = np.unique(self.number[self.electrolyte], return_index=True)
+        row, ring = (place[first] for place in np.nonzero(self.electrolyte))
+        before = np.empty((row.size, SLICES), dtype=np.intp)
+        after, way, height = before.copy(), np.empty(before.shape), np.empty(before.shape)
+        for low in np.unique(self.lowest):
+            mine = self.lowest[ring] == low
+            parts = slice_up(self.middle[low:], np.diff(self.height)[low:])
+            where, below, part = (found.reshape(-1, SLICES)[row[mine] - low] for found in parts)
+            height[mine], way[mine] = where, part
+            before[mine] = self.number[low + below, ring[mine, None]]
+            after[mine] = self.number[low + below + 1, ring[mine, None]]
+        return Slices(
+            np.repeat(self.width / SLICES, SLICES), height.ravel(), before.ravel(), after.ravel(), way.ravel()
+        )
 
     @functools.cached_property
     def mesh(self) -> Mesh:
-        """Volumes, conductances and inlets of the kernels."""
-        dz, open_, ring = np.diff(self.height), self.electrolyte, np.arange(self.shape[1])
-        gap, cells = ring < self.gap_rings, open_.sum(axis=1)
-        first = np.concatenate(([0], np.cumsum(cells[cells > 0])))
-        up = np.zeros(self.shape)
-        up[:-1] = self.share / (dz[:-1] + dz[1:])[:, None]
-        out = np.zeros(self.shape)
-        out[:, :-1] = 0.5 * dz[:, None] * _around(self)[None, :]
-        if self.gap_rings:
-            out[: self.gap_rows, self.gap_rings - 1] = 0.0
-        inlet, half = self.number[self.lowest, ring], 0.5 * dz[self.lowest]
+        """Volumes, faces and inlets of the kernels."""
+        n, ring, half = self.width.size, np.arange(self.shape[1]), 0.5 * np.diff(self.height)
+        one, other, conductance = _faces_between(self)
+        furthest = np.arange(n)
+        np.maximum.at(furthest, one, other)
+        envelope = np.maximum.accumulate(furthest) - np.arange(n)
+        there = self.electrolyte.any(axis=1)
+        begin = self.number[there, np.argmax(self.electrolyte[there], axis=1)]
+        inlet, gap = self.number[self.lowest, ring], (ring < self.gap_rings).astype(float)
+        rows = np.append(begin, n)
         return Mesh(
-            self.width, up[open_], out[open_], first, inlet, self.share, half, gap.astype(float), (~gap).astype(float)
+            self.width, one, other, conductance, envelope, rows, inlet, self.share, half[self.lowest], gap, 1.0 - gap
         )
+
+
+def _faces_between(rings: Rings) -> tuple[Indices, Indices, Array]:
+    """Cells before and behind every face, in the order of those behind, and half its conductance [m-1]."""
+    dz, number, inside = np.diff(rings.height), rings.number, rings.electrolyte
+    side = inside[:, :-1] & inside[:, 1:] & (number[:, :-1] < number[:, 1:])
+    top = inside[:-1] & inside[1:]
+    around = 0.5 * dz[:, None] * _around(rings)
+    above = rings.share / (dz[:-1] + dz[1:])[:, None]
+    one = np.concatenate((number[:, :-1][side], number[:-1][top]))
+    other = np.concatenate((number[:, 1:][side], number[1:][top]))
+    n = rings.width.size
+    pairs, place = np.unique(other * n + one, return_inverse=True)
+    conductance = np.bincount(place, np.concatenate((around[side], above[top])), pairs.size)
+    return np.asarray(pairs % n), np.asarray(pairs // n), np.asarray(conductance)
 
 
 def _around(rings: Rings) -> Array:
@@ -173,28 +191,9 @@ def _around(rings: Rings) -> Array:
     return np.asarray(2.0 * rings.radius[1:-1] / rings.geometry.disc**2 / np.diff(centre))
 
 
-def split(lengths: tuple[float, ...], cells: int, edge: float) -> tuple[int, ...]:
-    """Share ``cells`` among lengths that all begin with a cell of width ``edge`` [m] and widen alike.
-
-    A length l takes ln(1 + g l/edge)/g cells; the growth per cell g makes the sum right.
-    """
-
-    def wanted(growth: float) -> list[float]:
-        return [math.log1p(growth * length / edge) / growth for length in lengths]
-
-    lo, hi = 1e-9, 10.0
-    for _ in range(80):
-        mid = math.sqrt(lo * hi)
-        lo, hi = (mid, hi) if sum(wanted(mid)) > cells else (lo, mid)
-    parts = wanted(lo)
-    counts = [max(1, round(part * cells / sum(parts))) for part in parts]
-    counts[parts.index(max(parts))] += cells - sum(counts)
-    return tuple(counts)
-
-
-def rings(geometry: Geometry, cut: Fineness) -> Rings:
+def rings(geometry: Geometry, cut: Fineness, reach: float = 0.0) -> Rings:
     """Rings and rows that are narrowest at the rim of the gap, at the oxide and on the coating, and widen by a
-    constant ratio away from there.
+    constant ratio away from there; in the gap a face lies where electrons reach to [m].
 
     Halving ``cut.edge`` and doubling rings and rows halves every cell.
     Raises InputError for a gap wider than its disc and for too few cells in the gap, with the nearest valid value.
@@ -202,17 +201,26 @@ def rings(geometry: Geometry, cut: Fineness) -> Rings:
     gap, disc, h = geometry.gap, geometry.disc, geometry.thickness
     if gap > disc:
         raise InputError(f"a gap of radius {gap:.3g} m does not fit its disc; at most {disc:.3g} m")
-    edge, whole = cut.edge, (h / 2, h / 2, geometry.height - h)
+    edge, depths = cut.edge, _depths(h, reach)
+    whole = (*depths, geometry.height - h)
     inner, outer = split((gap, disc - gap), cut.rings, edge) if gap < disc else (cut.rings, 0)
-    low, high, above = split(whole, cut.rows, edge) if outer and h > 0 else (0, 0, cut.rows)
+    *inside, above = split(whole, cut.rows, edge) if outer and h > 0 else (cut.rows,)
     if outer:
         _fine_enough(cut, "rings", "radius", inner, lambda n: split((gap, disc - gap), n, edge)[0])
     if outer and h > 0:
-        _fine_enough(cut, "rows", "depth", low + high, lambda n: sum(split(whole, n, edge)[:2]))
+        _fine_enough(cut, "rows", "depth", sum(inside), lambda n: sum(split(whole, n, edge)[:-1]))
     radius = faces([(gap, inner, True), (disc - gap, outer, False)], edge)
-    tall = geometry.height - (h if low else 0.0)
-    height = faces([(h / 2, low, False), (h / 2, high, True), (tall, above, False)], edge)
-    return between(geometry, radius, height, inner, low + high)
+    tall = geometry.height - (h if inside else 0.0)
+    parts = [(depth, n, k % 2 == 1) for k, (depth, n) in enumerate(zip(depths, inside, strict=False))]
+    height = faces([*parts, (tall, above, False)], edge)
+    return between(geometry, radius, height, inner, sum(inside), LEVEL)
+
+
+def _depths(h: float, reach: float) -> tuple[float, ...]:
+    """Parts of a gap's depth whose ends are the oxide, where electrons reach to, and the mouth, in halves [m]."""
+    if not 0 < reach < h:
+        return h / 2, h / 2
+    return reach / 2, reach / 2, (h - reach) / 2, (h - reach) / 2
 
 
 def _fine_enough(cut: Fineness, kind: str, what: str, found: int, at: Callable[[int], int]) -> None:
@@ -226,23 +234,26 @@ def _fine_enough(cut: Fineness, kind: str, what: str, found: int, at: Callable[[
     )
 
 
-def faces(parts: list[tuple[float, int, bool]], edge: float) -> Array:
-    """Faces along parts of (length, cells, whether the fine end is the far one), one after the other."""
-    found = [np.zeros(1)]
-    for length, cells, mirrored in parts:
-        if cells:
-            part = graded_faces(cells, edge, length)
-            found.append(found[-1][-1] + (length - part[-2::-1] if mirrored else part[1:]))
-    return np.concatenate(found)
-
-
-def between(geometry: Geometry, radius: Array, height: Array, gap_rings: int, gap_rows: int) -> Rings:
-    """Volumes and centres of the cells that hold electrolyte."""
+def between(
+    geometry: Geometry, radius: Array, height: Array, gap_rings: int, gap_rows: int, level: float = math.inf
+) -> Rings:
+    """The cells with electrolyte between faces; rows ``level`` radii or more from the mouth of the gap are one."""
     share, dz = np.diff(radius**2) / geometry.disc**2, np.diff(height)
     inside = _electrolyte(geometry, (dz.size, share.size), gap_rows, gap_rings)
-    volume = np.outer(dz, share)[inside]
-    centre = np.repeat(0.5 * (height[1:] + height[:-1]), inside.sum(axis=1))
-    return Rings(volume, centre, geometry, radius, height, gap_rings, gap_rows)
+    first = inside.copy()
+    first[_levelled(geometry, height, level), 1:] = False
+    number = np.where(inside, np.cumsum(first).reshape(inside.shape) - 1, 0)
+    volume = np.asarray(np.bincount(number[inside], np.outer(dz, share)[inside]), dtype=float)
+    row, _ = np.nonzero(first)
+    return Rings(volume, 0.5 * (height[1:] + height[:-1])[row], geometry, radius, height, gap_rings, gap_rows, number)
+
+
+def _levelled(geometry: Geometry, height: Array, level: float) -> npt.NDArray[np.bool_]:
+    """Rows far from the mouth: below it by radii of the gap, above it by radii of the disc."""
+    if math.isinf(level):
+        return np.zeros(height.size - 1, dtype=np.bool_)
+    h = geometry.thickness
+    return np.asarray((height[1:] <= h - level * geometry.gap) | (height[:-1] >= h + level * geometry.disc))
 
 
 def _electrolyte(geometry: Geometry, shape: tuple[int, int], gap_rows: int, gap_rings: int) -> npt.NDArray[np.bool_]:
@@ -258,13 +269,12 @@ def electron_reach(grid: Rings, reach: float) -> Array:
     no electron through.
     """
     middle = 0.5 * (grid.radius[1:] + grid.radius[:-1])
-    r = np.broadcast_to(middle, grid.shape)[grid.electrolyte]
     h = grid.geometry.thickness if grid.gap_rings < middle.size else 0.0
     if grid.geometry.filled:
-        return np.zeros(r.size)
-    aside = np.maximum(0.0, r - grid.geometry.gap)
-    way = np.where(aside > 0, h + np.hypot(aside, grid.centre - h), grid.centre)
-    return np.asarray(np.maximum(0.0, 1.0 - way / reach))
+        return np.zeros(grid.width.size)
+    aside, over = np.maximum(0.0, middle - grid.geometry.gap), grid.middle[:, None]
+    way = np.where(aside > 0, h + np.hypot(aside, over - h), over)
+    return grid.mean(np.maximum(0.0, 1.0 - way / reach))
 
 
 def new_cell(grid: Rings, rates: Rates, reach: float) -> Column:
@@ -296,29 +306,32 @@ def ionic_resistance(grid: Rings, sigma: Array, block: Block, pristine: float) -
     """Resistance that layer and coating add to pristine electrolyte [ohm m2 of contact area].
 
     div(sigma grad phi) = 0 with phi = 0 on the oxide and unit current density through z = Z'; the mean
-    potential there less Z/sigma_SE.  sigma (n,) and ``pristine``: conductivity of the cells and of untouched
-    electrolyte [S m-1].  A face of the coating adds its skin; a coating without thickness is its two skins.
+    potential there less Z/sigma_SE.  sigma (n s,) and ``pristine``: conductivity of the cells' s slices and of
+    untouched electrolyte [S m-1].  Slices conduct in series along z and side by side along r.  A face of the coating
+    adds its skin; a coating without thickness is its two skins.  Above ``grid.level`` rows current flows along z.
     """
-    rings = grid.shape[1]
+    top, rings = grid.level, grid.shape[1]
     j, k, dz = grid.gap_rows, grid.gap_rings, np.diff(grid.height)
     gap = np.arange(rings) < k
     filler = block.filler or block.vertical
-    standing = 0.5 * dz[:, None] / grid.full(sigma, np.where(gap, filler, block.vertical))
+    parts = sigma.reshape(grid.width.size, -1)
+    resistivity = grid.full((1.0 / parts).mean(axis=1), 1.0 / np.where(gap, filler, block.vertical))
+    above = float(dz[top:] @ resistivity[top:, 0])
+    standing = 0.5 * dz[:top, None] * resistivity[:top]
     rise = standing[:-1] + standing[1:]
     if j:
         rise[j - 1, k:] += block.skin
     floor = standing[0].copy()
     floor[k:] += block.skin if j else 2 * block.skin
-    flat = grid.full(sigma, np.where(gap, filler, block.lateral))
+    flat = grid.full(parts.mean(axis=1), np.where(gap, filler, block.lateral))[:top]
     middle = 0.5 * (grid.radius[1:] + grid.radius[:-1])
     face = grid.radius[1:-1]
     reach = (face - middle[:-1]) / flat[:, :-1] + (middle[1:] - face) / flat[:, 1:]
     if 0 < k < rings:
         reach[:j, k - 1] += block.skin
-    around = 2.0 * face / grid.geometry.disc**2 * dz[:, None] / reach
+    around = 2.0 * face / grid.geometry.disc**2 * dz[:top, None] / reach
     phi = _potential(grid.share / rise, around, grid.share / floor, grid.share)
-    top = float(grid.share @ (phi[-1] + standing[-1]))
-    return top - grid.geometry.available / pristine
+    return float(grid.share @ (phi[-1] + standing[-1])) + above - grid.geometry.available / pristine
 
 
 def _potential(up: Array, out: Array, floor: Array, inflow: Array) -> Array:

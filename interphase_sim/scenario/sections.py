@@ -380,16 +380,16 @@ class Numerics(Section):
     `jump` leaves cycles out that differ little, each jump within an estimated error of `jump_tolerance`.
     """
 
-    column_cells: _Cells = 200
-    first_cell: Length = preset(Length, "0.24 nm")
-    column_tolerance: _Tolerance = 1e-4
-    unit_cell_rings: _Rings = 32
-    unit_cell_rows: _Rings = 160
-    unit_cell_edge: Length = preset(Length, "0.24 nm")
+    column_cells: _Cells = 250
+    first_cell: Length = preset(Length, "0.06 nm")
+    column_tolerance: _Tolerance = 3e-4
+    unit_cell_rings: _Rings = 40
+    unit_cell_rows: _Rings = 240
+    unit_cell_edge: Length = preset(Length, "0.1 nm")
     unit_cell_tolerance: _Tolerance = 1e-3
-    closure_rings: _Rings = 16
-    closure_rows: _Rings = 120
-    closure_edge: Length = preset(Length, "0.24 nm")
+    closure_rings: _Rings = 20
+    closure_rows: _Rings = 160
+    closure_edge: Length = preset(Length, "0.12 nm")
     closure_tolerance: _Tolerance = 1e-3
     solver_tolerance: _Tolerance = 1e-6
     particle_cells: Annotated[int, Field(ge=5, le=1000)] = 45

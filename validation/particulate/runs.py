@@ -80,7 +80,7 @@ def _shape(setting: Setting, contacts: Contacts) -> dict[str, float]:
     converted = grid.full(1.0 - cell.y[kernels.PS4] / cell.rates.t0, solid=0.0)
     above, dz = converted[grid.gap_rows :], np.diff(grid.height)
     layer = dz[grid.gap_rows :] @ above
-    sigma = grid.full(column.conductivity(cell.y, cell.rates, setting.volumes, setting.sigmas), solid=0.0)
+    sigma = grid.full(column.conductivity(cell, setting.volumes, setting.sigmas), solid=0.0)
     inside = sigma[: grid.gap_rows, : grid.gap_rings] @ grid.share[: grid.gap_rings]
     through = sigma[grid.gap_rows :] @ grid.share
     return {
@@ -107,8 +107,10 @@ def history(scenario: Scenario) -> list[Drive]:
 
 def with_lateral(grid: Rings, factor: float) -> Rings:
     """The same rings with the conductances between them multiplied."""
-    other = copy.copy(grid)
-    vars(other)["mesh"] = grid.mesh._replace(out=factor * grid.mesh.out)
+    other, mesh = copy.copy(grid), grid.mesh
+    row = np.searchsorted(mesh.rows, np.arange(mesh.volume.size), side="right")
+    beside = row[mesh.one] == row[mesh.other]
+    vars(other)["mesh"] = mesh._replace(conductance=np.where(beside, factor, 1.0) * mesh.conductance)
     return other
 
 
