@@ -289,17 +289,6 @@ def test_the_length_of_steps_does_not_change_a_slow_contacts_exposure() -> None:
     assert coarse.u.sum() == near(fine.u.sum(), rel=5e-3)  # sampled at the ends of steps it was 18 % off
 
 
-@settings(max_examples=40, deadline=None)
-@given(st.lists(st.floats(0.0, 1.0), min_size=5, max_size=60), st.integers(2, 40))
-def test_resampling_a_history_keeps_its_integral(values: list[float], nodes: int) -> None:
-    time = np.cumsum(np.linspace(1.0, 3.0, len(values)))
-    grid, coarse = column.resample(time, np.array(values), nodes=nodes)
-    assert (grid[0], grid[-1], grid.size) == (time[0], time[-1], nodes)
-    exact = float(np.trapezoid(values, time))
-    if coarse.any():
-        assert np.trapezoid(coarse, grid) == pytest.approx(exact, rel=1e-12, abs=1e-300)  # scaled to be so
-
-
 def test_a_column_that_cannot_go_on_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(column, "MAX_STEPS", 3)
     with pytest.raises(SolverFailure, match=r"column stalled at a step of .*; loosen numerics\."):

@@ -121,6 +121,15 @@ def _degrading(design: CellDesign, values: pybamm.ParameterValues) -> None:
     )
 
 
+def _observed(model: Any) -> dict[str, Any]:
+    """The variables that are looked at; a model has hundreds, and to discretise them all takes longer than the model.
+
+    PyBaMM wants a variable that it solves for to be there under its own name.
+    """
+    found = {name: model.variables[name] for name in (*OBSERVED, "Current [A]")}
+    return found | {variable.name: variable for variable in found.values() if isinstance(variable, pybamm.Variable)}
+
+
 def _compiles() -> bool:
     found = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     if not found:
@@ -180,6 +189,7 @@ class Build:
                 pybamm.Event("Current cut-off", pybamm.AbsoluteValue(model.variables["Current [A]"]) - limit)
             )
         geometry = model.default_geometry
+        model.variables = _observed(model)
         values.process_model(model)
         values.process_geometry(geometry)
         points = {**model.default_var_pts, **MESHES[recipe.model], "r_p": recipe.particle_cells, "r_n": 6}

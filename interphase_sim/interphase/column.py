@@ -16,7 +16,6 @@ from interphase_sim.interphase.kernels import Array, Mesh, Rates
 
 ELECTROLYTE_CONCENTRATION = 6930.0  # mol m-3, formula units of Li6PS5Cl (1/144.3 cm3 mol-1)
 MAX_STEPS = 200_000
-DRIVE_NODES = 65
 SLICES = 3  # of a cell, over which the layer's resistance is summed
 
 Indices = npt.NDArray[np.intp]
@@ -148,20 +147,6 @@ class Drive:
 
     def arrays(self) -> tuple[Array, Array, Array, Array]:
         return self.time, self.oxygen, self.sulfide, self.thiophosphate
-
-
-def resample(time: Array, *series: Array, nodes: int = DRIVE_NODES) -> tuple[Array, ...]:
-    """Piecewise linear series on fewer, equally spaced nodes that keep each series' integral.
-
-    Node values are interpolated, then scaled so that charge and exposure are conserved to round-off.
-    """
-    grid = np.linspace(time[0], time[-1], nodes)
-    out: list[Array] = [grid]
-    for values in series:
-        coarse = np.interp(grid, time, values)
-        exact, approximate = np.trapezoid(values, time), np.trapezoid(coarse, grid)
-        out.append(coarse * (exact / approximate) if approximate > 0 else coarse)
-    return tuple(out)
 
 
 @dataclass(frozen=True, eq=False)

@@ -230,12 +230,12 @@ def drive(kinetics: Kinetics, time: Array, potential: Array, ocp: Array, surface
     open-circuit potential [V] and stoichiometry of the NCM's surface, all (n,) over time [s]."""
     reactions = kinetics.reactions
     width = reactions.onset_width.si
-    series = (
+    return Drive(
+        time,
         oxygen_activity(kinetics, ocp, surface),
         _switch(potential, reactions.sulfide_onset.si, width),
         _switch(potential, reactions.thiophosphate_onset.si, width),
     )
-    return Drive(*column.resample(time, *series))
 
 
 def advance(s: Setting, contacts: Contacts, driven: Drive) -> Contacts:

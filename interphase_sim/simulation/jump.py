@@ -23,7 +23,7 @@ from interphase_sim import losses
 from interphase_sim.errors import SolverFailure
 from interphase_sim.interphase import contacts as ct
 from interphase_sim.interphase.column import Drive
-from interphase_sim.interphase.contacts import Contacts
+from interphase_sim.interphase.contacts import Contacts, Setting
 from interphase_sim.losses import Ncm
 from interphase_sim.scenario import Protocol, Scenario, halves
 from interphase_sim.simulation import loop
@@ -39,6 +39,7 @@ SETTLED = 3.0  # jump tolerances within which a cycle after a jump settles with 
 ABRUPT = 0.5  # capacity lost to a film that rises abruptly, over the ceiling of what it can cost
 SAFETY, SHORTER, LONGER = 0.9, 0.4, 2.0  # of the next length: share of what is expected to do, bounds of its change
 BIAS = 1.25  # bound of the gain
+COARSER = 4.0  # tolerance of the contacts in cycles left out, over that in solved ones
 FEWEST = 3  # cycles left out that are stretched
 
 # The first numbers of a trace: charge and discharge capacity [mAh g-1], layer growth [m], swing [1], lithium content
@@ -266,6 +267,12 @@ def loose(bench: Bench) -> Bench:
     return replace(bench, scenario=changed)
 
 
+@functools.lru_cache(maxsize=4)
+def coarse(setting: Setting) -> Setting:
+    """The setting for cycles left out, whose few steps in time need not be as accurate as those of every cycle."""
+    return replace(setting, tolerance=COARSER * setting.tolerance, rings_tolerance=COARSER * setting.rings_tolerance)
+
+
 def _landing(bench: Bench, state: State, course: Course, length: int) -> Landing | None:
     """The cycle ``length`` after the last solved one; None where the film rises too abruptly before it, or where the
     cell cannot be followed to its end."""
@@ -404,13 +411,13 @@ def _exposed(
     bench: Bench, contacts: Contacts, course: Course, seen: Foreseen, part: slice, gain: float = 1.0
 ) -> list[Contacts]:
     """Contacts after each of the last drives, stretched to last as long and expose as much as a part of the cycles."""
-    trail = [contacts]
+    trail, setting = [contacts], coarse(bench.setting)
     for k, drive in enumerate(course.drives):
         stretch = float(seen.durations[part, k].sum()) / drive.time[-1]
         exposed = stretch * _exposure(drive)
         dose = gain * max(0.0, float(seen.exposure[part, k].sum())) / exposed if exposed > 0 else 0.0
         stretched = Drive(drive.time * stretch, drive.oxygen * dose, drive.sulfide, drive.thiophosphate)
-        trail.append(ct.advance(bench.setting, trail[-1], stretched))
+        trail.append(ct.advance(setting, trail[-1], stretched))
     return trail[1:]
 
 

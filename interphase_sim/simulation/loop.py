@@ -344,7 +344,6 @@ def split_losses(bench: Bench, first: State, now: State, number: int, lost: floa
     unexplained, together, is their interaction.
     """
     effect, fresh = _frozen(bench, now), _frozen(bench, first)
-    base = frozen_capacity(bench, now, number, effect)
     undone = (_last(first).oxidation - _last(now).oxidation) * bench.design.ncm_mass
     share = {
         "film": replace(effect, film=fresh.film),
@@ -353,10 +352,10 @@ def split_losses(bench: Bench, first: State, now: State, number: int, lost: floa
         "rock_salt": replace(effect, connected=effect.connected + now.ncm.rock_salt - first.ncm.rock_salt),
         "electrolyte_oxidation": replace(effect, parasitic=effect.parasitic + undone),
     }
-    gained = {
-        name: 0.0 if reset == effect else frozen_capacity(bench, now, number, reset) - base
-        for name, reset in share.items()
-    }
+    changed = {name: reset for name, reset in share.items() if reset != effect}
+    base = frozen_capacity(bench, now, number, effect) if changed else 0.0
+    gained = dict.fromkeys(share, 0.0)
+    gained |= {name: frozen_capacity(bench, now, number, reset) - base for name, reset in changed.items()}
     return gained | {"interaction": lost - sum(gained.values())}
 
 

@@ -25,6 +25,7 @@ from interphase_sim.simulation import loop
 HALF = 5 * 3600.0  # s
 AMOUNTS = ("oxygen", "thiophosphate", "phosphate", "sulfate", "oxidised_sulfur", "P2S5", "released")
 REFERENCE_TOLERANCE = 1e-9
+NODES = 65  # of a half-cycle's drive, about as many as a coupled run has
 FINE_NODES = 4097  # of the kernel's drive where it stands as a second reference
 LADDER = tuple(float(f"{m}e-{e}") for e in range(4, 11) for m in (10, 3))
 
@@ -45,14 +46,22 @@ class Problem:
     tolerance: float
 
 
-def half_cycles(scenario: Scenario, nodes: int = column.DRIVE_NODES) -> tuple[Drive, Drive]:
-    """Drives of a charge and a discharge, resampled to nodes as in a coupled run."""
-    fine = histories(scenario, 10 * nodes)
-    charge, discharge = (Drive(*column.resample(*half.arrays(), nodes=nodes)) for half in fine)
+def half_cycles(scenario: Scenario, nodes: int = NODES) -> tuple[Drive, Drive]:
+    """Drives of a charge and a discharge, linear between nodes and with the integrals of the smooth ones."""
+    charge, discharge = (_coarse(half, nodes) for half in histories(scenario, 10 * nodes))
     return charge, discharge
 
 
-def histories(scenario: Scenario, nodes: int = column.DRIVE_NODES) -> tuple[Drive, Drive]:
+def _coarse(fine: Drive, nodes: int) -> Drive:
+    time = np.linspace(fine.time[0], fine.time[-1], nodes)
+    series = []
+    for values in (fine.oxygen, fine.sulfide, fine.thiophosphate):
+        found = np.interp(time, fine.time, values)
+        series.append(found * (np.trapezoid(values, fine.time) / np.trapezoid(found, time)))
+    return Drive(time, *series)
+
+
+def histories(scenario: Scenario, nodes: int = NODES) -> tuple[Drive, Drive]:
     """The same, exact at the nodes: the open-circuit potential climbs from 3.6 to 4.4 V, last part steeply."""
     time = np.linspace(0.0, HALF, nodes)
     s = time / HALF
@@ -78,7 +87,7 @@ def changed(name: str, cells: int | None = None) -> tuple[Scenario, CellDesign]:
 
 
 @functools.lru_cache(maxsize=4)
-def problem(name: str, cycles: int, cells: int | None = None, nodes: int = column.DRIVE_NODES) -> Problem:
+def problem(name: str, cycles: int, cells: int | None = None, nodes: int = NODES) -> Problem:
     """The contact of a shipped scenario over some cycles, the kernel's drives on so many nodes."""
     scenario, design = changed(name, cells)
     setting = ct.setting(scenario, design.contact_areas, design.conductivity(design.temperature))
@@ -90,7 +99,7 @@ def kernel(given: Problem, tolerance: float) -> dict[str, float]:
     """Amounts at the end [mol m-2], by the kernel."""
     state = replace(given.start, step=0.0)
     for drive in given.drives:
-        state = column.advance(replace(state, step=0.0), drive, tolerance)
+        state = column.advance(state, drive, tolerance)  # the length of steps carries over, as in a coupled run
     return kept(column.amounts(state))
 
 
