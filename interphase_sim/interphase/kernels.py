@@ -23,7 +23,8 @@ Time: Rosenbrock method RODAS3 (Sandu et al., Atmos. Environ. 31, 3459 (1997)): 
 embedded order 2, stiffly accurate, exact Jacobian.  Immobile species are affine in their cell's oxygen
 increment and are eliminated, which leaves one solve for oxygen per stage: tridiagonal in a column, a band as wide
 as there are rings in a unit cell, both factorised directly.  Linear invariants therefore hold to round-off.
-Cells beyond the front, which oxygen and electrons do not reach, are left out of a step (see ``busy``).
+Cells beyond the front, which oxygen and electrons do not reach, are left out of a step (see ``busy``).  Drives act by
+the straight line of their mean and first moment over a step (see ``line_over``).
 
 | symbol | meaning | unit |
 |---|---|---|

@@ -1,4 +1,4 @@
-"""The kernel's problem: one contact over half-cycles of a given oxygen activity, restarted at each of them.
+"""The kernel's problem: one contact over half-cycles of a given oxygen activity, begun anew at each of them.
 
 Grid, constants and coating are those of a shipped scenario with its contact as one column; the state after the contact
 dose is every solver's start. A half-cycle lasts five hours and its history is smooth. The kernel sees it as in a
