@@ -47,6 +47,10 @@ def figures(found: Found, cycles: int, kernel_cycles: int) -> list[Figure]:
                "Experiment SPMe default, SEI", "coupled SPMe"),
         _ratio(found, "coupled SPMe, as fast as the tuned Experiment with SEI", 1.0, 1.5,
                "Experiment SPMe tuned, SEI", "coupled SPMe"),
+        _ratio(found, "the same against default, contact as one column", 1.5, 2.5,
+               "Experiment SPMe default, SEI", "column SPMe"),
+        _ratio(found, "the same against tuned, contact as one column", 1.0, 1.5,
+               "Experiment SPMe tuned, SEI", "column SPMe"),
         _ratio(found, "coupled DFN, as fast as the default Experiment with SEI", 1.5, 2.5,
                "Experiment DFN default, SEI", "coupled DFN"),
         _memory(found, "coupled DFN, peak memory", 600.0, 600.0, "coupled DFN"),
@@ -58,7 +62,8 @@ def figures(found: Found, cycles: int, kernel_cycles: int) -> list[Figure]:
         _ratio(found, "kernel, as fast as SciPy BDF with sparsity, NumPy", 50.0, 100.0, f"solve BDF-numpy {case}",
                kernel),
         _ratio(found, "kernel, as fast as PyBaMM + IDAKLU", 12.0, 25.0, f"solve pybamm {case}", kernel),
-        _share(found),
+        _share(found, "contacts' share of a coupled SPM run", "share SPM"),
+        _share(found, "the same, contact as one column", "share SPM, column"),
         _overhead(found),
         _seconds(found, "`interphase-sim --help`", 0.4, 0.25, "command --help"),
         _seconds(found, "`interphase-sim info`", 0.6, 0.4, "command info"),
@@ -100,15 +105,15 @@ def _seconds(found: Found, text: str, must: float, goal: float, name: str) -> Fi
     return Figure(text, must, goal, least(found, name), "s", False, middle(found, name), _times(found, name))
 
 
-def _share(found: Found) -> Figure:
-    values = [100 * float(record["facts"]["share"]) for record in found.get("share SPM", ())]
+def _share(found: Found, text: str, name: str) -> Figure:
+    values = [100 * float(record["facts"]["share"]) for record in found.get(name, ())]
     low, mid = (min(values), statistics.median(values)) if values else (NOT, NOT)
-    return Figure("contacts' share of a coupled SPM run", 20.0, 10.0, low, "%", False, mid, len(values))
+    return Figure(text, 20.0, 10.0, low, "%", False, mid, len(values))
 
 
 def _overhead(found: Found) -> Figure:
     text, alone = "second `interphase-sim run`, over import of pybamm and simulation alone", found.get("run alone", ())
-    needed = [float(r["seconds"]) + float(r["facts"]["import_pybamm"]) for r in alone]
+    needed = [float(r["seconds"]) + float(r["facts"]["imports"]) for r in alone]
     low, mid = (min(needed), statistics.median(needed)) if needed else (NOT, NOT)
     n = _times(found, "run alone", "command run")
     return Figure(text, 1.4, 1.15, least(found, "command run") / low, "x", False, middle(found, "command run") / mid, n)

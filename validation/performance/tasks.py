@@ -24,6 +24,7 @@ PEERS = (
 )
 SLOW = 2  # repeats of what takes minutes
 JUMP_ON: dict[str, Any] = {"numerics.jump": True}
+COLUMN: dict[str, Any] = {"coating.contact": "mixed"}  # gaps and coating as one column instead of rings
 JUMP_OFF: dict[str, Any] = {"numerics.jump": False}
 
 
@@ -95,8 +96,11 @@ def cell(sizes: Sizes, jump: bool) -> Iterator[Task]:
     yield experiment("Experiment SPMe untouched, SEI", "SPMe", True, "untouched", n)
     for scenario in ("bare", "coated"):
         yield coupled("cell", f"{scenario} SPMe", scenario, n, off)
-    asks = {"kind": "shares", "scenario": "bench", "changes": off | {"protocol.cycles": n, "cell.model": "SPM"}}
-    yield Task("cell", "share SPM", asks, warm=asks | {"changes": {"protocol.cycles": 2, "cell.model": "SPM"}})
+    yield coupled("cell", "column SPMe", "bench", n, off | COLUMN)
+    for name, changes in (("share SPM", {}), ("share SPM, column", COLUMN)):
+        made = off | changes | {"protocol.cycles": n, "cell.model": "SPM"}
+        asks = {"kind": "shares", "scenario": "bench", "changes": made}
+        yield Task("cell", name, asks, warm=asks | {"changes": made | {"protocol.cycles": 2}})
     yield coupled("cell", "coupled SPMe, cold", "bench", n, off, cold=True, most=1)
     yield experiment("Experiment SPMe default, SEI, cold", "SPMe", True, "default", n, cold=True, most=1)
     yield experiment("Experiment SPMe tuned, SEI, cold", "SPMe", True, "tuned", n, cold=True, most=1)
