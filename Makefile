@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 export PYBAMM_DISABLE_TELEMETRY := true
 
-.PHONY: validate test check calibrate study-particulate bench clean
+.PHONY: validate test check calibrate study-particulate bench verify clean
 
 validate: $(STAMP)
 	$(BIN)/interphase-sim validate
@@ -29,6 +29,13 @@ study-particulate: $(STAMP)
 # One process at a time: nothing else should run on the machine meanwhile. Goes on where it was interrupted.
 bench: $(STAMP)
 	$(BIN)/python -m validation.performance
+
+# Goes on where it was interrupted; verify-orders and the like are parts of it.
+verify: $(STAMP)
+	$(BIN)/python -m validation.verification --workers $(JOBS)
+
+verify-%: $(STAMP)
+	$(BIN)/python -m validation.verification $* --workers $(JOBS)
 
 # Constraints do not reach isolated builds, so the build tools go in first.
 $(STAMP): pyproject.toml constraints.txt
