@@ -37,7 +37,11 @@ PLAIN = Rates(
 )  # fmt: skip
 PLAIN_GRID = np.array([0.3, 0.4, 0.55, 0.7, 0.9])
 PLAIN_REACH = np.array([0.9, 0.6, 0.2, 0.0, 0.0])
-COMPILED = {name: f for name, f in vars(kernels).items() if hasattr(f, "py_func")}
+COMPILED = {
+    name: f
+    for name, f in vars(kernels).items()
+    if callable(f) and getattr(f, "__module__", "") == kernels.__name__ and not isinstance(f, type)
+}
 
 
 def contact(rates: Rates = PHYSICAL, cells: int = 40, depth: float = 7e-7) -> Column:
@@ -77,7 +81,8 @@ def interpreted() -> SimpleNamespace:
     """The kernels as plain Python, calling each other as plain Python: out-of-bounds reads raise here."""
     scope = dict(vars(kernels))
     for name, kernel in COMPILED.items():
-        scope[name] = FunctionType(kernel.py_func.__code__, scope, name, kernel.py_func.__defaults__)
+        plain = getattr(kernel, "py_func", kernel)  # itself where Numba is switched off
+        scope[name] = FunctionType(plain.__code__, scope, name, plain.__defaults__)
     return SimpleNamespace(**{name: scope[name] for name in COMPILED})
 
 
