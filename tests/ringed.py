@@ -2,25 +2,22 @@
 
 import numpy as np
 
-from interphase_sim.interphase import column, kernels, unitcell
+from interphase_sim.interphase import column, kernels
 from interphase_sim.interphase.kernels import Array
-from interphase_sim.interphase.unitcell import Geometry, Rings
-
-RADIUS = np.array([0.0, 0.35, 0.6, 0.9, 1.3])
-HEIGHT = np.array([0.0, 0.2, 0.5, 0.8, 1.2])
+from interphase_sim.interphase.unitcell import Rings
+from validation.verification import manufactured
 
 
 def small() -> Rings:
     """Four rings by four rows, two by two of them in the gap: twelve cells with electrolyte."""
-    geometry = Geometry(0.6, 1.3, 0.5, 1.2 - 0.5 * (1 - (0.6 / 1.3) ** 2))
-    return unitcell.between(geometry, RADIUS, HEIGHT, 2, 2)
+    return manufactured.twelve_cells()[0]
 
 
 def state(grid: Rings) -> tuple[Array, Array, Array]:
     """Concentrations, uptakes and electron reach with every reaction and inlet at work."""
-    rng = np.random.default_rng(11)
-    n, m = grid.width.size, grid.share.size
-    return rng.uniform(0.2, 1.8, (kernels.N_SPECIES, n)), rng.uniform(0.05, 0.2, 2 * m), rng.uniform(0, 1, n)
+    _, w, y, u = manufactured.twelve_cells()
+    assert y.shape[1] == grid.width.size
+    return y, u, w
 
 
 def workspace(grid: Rings) -> kernels.Workspace:

@@ -8,11 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 import ringed
-import scipy.sparse as sp
 from closeness import near
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.integrate import solve_ivp
 from test_column import PHYSICAL, PLAIN, REACH, T0, constant, differentiate, half_cycle, interpreted
 
 from interphase_sim.errors import InputError
@@ -21,6 +19,8 @@ from interphase_sim.interphase.column import Column
 from interphase_sim.interphase.kernels import Array, Rates
 from interphase_sim.interphase.unitcell import Block, Fineness, Geometry, Rings
 from interphase_sim.scenario import Numerics, load_scenario
+from validation.verification import manufactured
+from validation.verification.manufactured import STEADY, slopes
 
 NM = 1e-9
 AREAS = {"ncm": 300.0, "carbon": 500.0, "collector": 10.0}
@@ -365,99 +365,23 @@ def test_uptake_lies_between_no_lateral_flux_and_mixing_without_constriction() -
 
 # Orders of accuracy
 
-SLAB = Geometry(1 / 3, 1.0, 0.3, 1.0 - 0.3 * 8 / 9)
-STEADY = PLAIN._replace(c_eq=4.0, beta=-0.7, r_gap=0.0, v=0.0, exposed=1.0)
-
-
-def manufactured(r: Array, z: Array) -> tuple[Array, Array, Array]:
-    """O, D and the source that makes O steady between T = 2 + 0.4 cos 2z, F = 1.1 + 0.3 sin(r + z), S = 0.8.
-
-    O = c_eq - A B with A = 1 + 0.3 cos(3 pi r), flat at the gap's wall and at the disc's edge, and
-    B = 1 + 0.8 sin(pi z/2), flat at z = 1: the inlets' N = K (c_eq - O) holds with K = D B'/B at z = 0 and z = h.
-    """
-    p, q, c = STEADY, 3 * np.pi, 0.5 * np.pi
-    a, a_r = 1 + 0.3 * np.cos(q * r), -0.3 * q * np.sin(q * r)
-    a_rr = -0.3 * q * q * np.cos(q * r)
-    b, b_z, b_zz = 1 + 0.8 * np.sin(c * z), 0.8 * c * np.cos(c * z), -0.8 * c * c * np.sin(c * z)
-    t = 2 + 0.4 * np.cos(2 * z)
-    d = p.d0 * np.exp(p.beta * (1 - t / p.t0))
-    d_z = -p.beta / p.t0 * d * -0.8 * np.sin(2 * z)
-    o = p.c_eq - a * b
-    sinks = 4 * o * (p.k1 * t + p.k2 * (1.1 + 0.3 * np.sin(r + z)) + p.k4 * 0.8)
-    return o, d, d * ((a_rr + a_r / r) * b + a * b_zz) + d_z * a * b_z + sinks
-
-
-def steady_errors(scale: int) -> tuple[float, float]:
-    """Largest error of the oxygen and error of all that enters, relative, on cells graded to the rim."""
-    edge = 0.02 / scale
-    radius = column.faces([(1 / 3, 5 * scale, True), (2 / 3, 8 * scale, False)], edge)
-    height = column.faces([(0.15, 4 * scale, False), (0.15, 4 * scale, True), (0.7, 8 * scale, False)], edge)
-    grid = unitcell.between(SLAB, radius, height, 5 * scale, 8 * scale)
-    middle = 0.5 * (radius[1:] + radius[:-1])
-    r, z, n = np.broadcast_to(middle, grid.shape)[grid.electrolyte], grid.centre, grid.width.size
-    exact, _, source = manufactured(r, z)
-    c = 0.5 * np.pi
-    wall = [manufactured(np.ones(1), np.array([h]))[1][0] for h in (0.0, 0.3)]
-    k_gap, k_top = (
-        d * 0.8 * c * math.cos(c * h) / (1 + 0.8 * math.sin(c * h)) for d, h in zip(wall, (0, 0.3), strict=True)
-    )
-    p = STEADY._replace(kappa_0=k_gap, kappa_cov=k_top)
-    y = np.zeros((10, n))
-    y[1], y[2], y[3] = 2 + 0.4 * np.cos(2 * z), 1.1 + 0.3 * np.sin(r + z), 0.8
-    ws, u = column.scratch(grid.mesh), np.zeros(2 * grid.share.size)
-
-    def change(o: Array) -> Array:
-        y[0] = o
-        kernels.cell_right_side(p, grid.mesh, np.zeros(n), 1.0, 0.0, 0.0, y, u, ws.d, ws.bc, ws.f, ws.fu)
-        return np.asarray(ws.f[0] + source)
-
-    rest = change(np.zeros(n))
-    matrix = sp.csc_matrix(sp.hstack([sp.csc_matrix((change(unit) - rest)[:, None]) for unit in np.eye(n)]))
-    found = sp.linalg.spsolve(matrix, -rest)
-    change(found)
-    entered = float(ws.fu.sum())
-    ring = np.pi * np.diff(radius**2)
-    psi = 1 + 0.3 * np.cos(3 * np.pi * middle)
-    flux = np.where(middle < 1 / 3, k_gap, k_top * (1 + 0.8 * math.sin(0.3 * c)))
-    expected = float((ring * psi * flux).sum() / np.pi)
-    return float(np.abs(found - exact).max()), abs(entered / expected - 1)
-
-
-def slopes(errors: list[float]) -> Array:
-    """Order between neighbouring halvings."""
-    return np.asarray(-np.diff(np.log2(errors)))
-
 
 def test_second_order_in_space() -> None:
-    fields, uptakes = zip(*(steady_errors(scale) for scale in (1, 2, 4)), strict=True)
-    assert np.all(slopes(list(fields)) > 1.8)
-    assert np.all(slopes(list(uptakes)) > 1.8)
+    scales = (1, 2, 4)
+    errors = [manufactured.ringed_errors(STEADY, manufactured.slab(scale, graded=True)) for scale in scales]
+    fields, uptakes = zip(*errors, strict=True)
+    assert np.all(slopes(scales, fields) > 1.8)
+    assert np.all(slopes(scales, uptakes) > 1.8)
     assert fields[-1] < 2e-2  # of a field near 3, 1.5 times what is found
     assert uptakes[-1] < 1e-3  # relative
 
 
 def test_third_order_in_time_with_everything_coupled() -> None:
-    grid = ringed.small()
-    y, u, w = ringed.state(grid)
-    drive = tuple(np.array(x) for x in ([0.0, 1.0], [0.2, 1.5], [0.1, 1.9], [1.2, 0.3]))
-    n, ws = y.shape[1], ringed.workspace(grid)
-
-    def right_side(t: float, x: Array) -> Array:
-        f, g, b = (float(np.interp(t, drive[0], values)) for values in drive[1:])
-        y, u = x[: 10 * n].reshape(10, n), x[10 * n :]
-        kernels.cell_right_side(PLAIN, grid.mesh, w, f, g, b, y, u, ws.d, ws.bc, ws.f, ws.fu)
-        return np.concatenate((ws.f.ravel(), ws.fu))
-
-    exact = solve_ivp(right_side, (0, 1), np.concatenate((y.ravel(), u)), "DOP853", rtol=1e-12, atol=1e-13).y[:, -1]
-    errors = []
-    for steps in (20, 40, 80):
-        now, taken = y.copy(), u.copy()
-        for k in range(steps):
-            kernels.rosenbrock_step(PLAIN, grid.mesh, w, k / steps, 1 / steps, drive, now, taken, ws)
-            now, taken = ws.y.copy(), ws.u.copy()
-        errors.append(float(np.abs(np.concatenate((now.ravel(), taken)) - exact).max()))
-    assert slopes(errors) == pytest.approx(3.0, abs=0.2)  # the next order still shows
-    assert errors[-1] < 4e-5  # of fields near one, 1.5 times what is found
+    sizes = (40, 80, 160)
+    fields, uptakes = manufactured.coupled_errors(PLAIN, *manufactured.twelve_cells(), sizes)
+    assert slopes(sizes, fields) == pytest.approx(3.0, abs=0.2)  # the next order still shows
+    assert slopes(sizes, uptakes) == pytest.approx(3.0, abs=0.2)  # as above
+    assert fields[-1] < 5e-6  # of fields near one, 1.5 times what is found
 
 
 def test_a_tighter_tolerance_lands_closer() -> None:
