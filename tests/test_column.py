@@ -300,6 +300,14 @@ def test_a_column_that_cannot_go_on_says_so(monkeypatch: pytest.MonkeyPatch) -> 
         column.advance(contact(), half_cycle(), 1e-6)
 
 
+@pytest.mark.parametrize("budget", [1, 7])
+def test_a_step_budget_is_spent_to_the_last_step_and_no_further(budget: int) -> None:
+    y, u = plain_state()
+    given = (PLAIN, mesh(PLAIN_GRID), PLAIN_REACH, DRIVE, 1e-6, np.ones(10), 1.0, 0.0, y, u, workspace(5), budget)
+    _, accepted, rejected = kernels.advance(*given)
+    assert -accepted - 1 + rejected == budget
+
+
 def test_a_poisoned_rate_stalls_instead_of_looping() -> None:
     with pytest.raises(SolverFailure, match="stalled"):
         column.advance(contact(PHYSICAL._replace(k1=float("nan"))), half_cycle(), 1e-4)

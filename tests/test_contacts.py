@@ -104,6 +104,15 @@ def test_carbon_and_collector_see_no_oxygen() -> None:
         assert found[name]["electrons"] == near(electrons, rel=1e-9)  # S(0) from R3 and R3b alone; round-off
 
 
+def test_between_the_onsets_carbon_takes_electrons_from_sulfide_alone() -> None:
+    s = setting()
+    time, flat = np.array([0.0, 5 * HOUR]), np.ones(2)
+    driven = contacts.drive(s.kinetics, time, 2.52 * flat, 3.7 * flat, 0.9 * flat)  # onsets 2.4 and 2.7 V
+    found = contacts.amounts(contacts.advance(s, contacts.pristine(s), driven))["carbon"]
+    assert found["oxidised_sulfur"] > 0
+    assert found["P2S5"] < 1e-4 * found["oxidised_sulfur"]
+
+
 def test_electrolyte_oxidation_can_be_switched_off() -> None:
     off = aged(setting(changes={"kinetics.losses.electrolyte_oxidation": False}))
     assert contacts.amounts(off)["carbon"]["electrons"] == 0.0

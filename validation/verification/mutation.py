@@ -52,14 +52,15 @@ class Target:
 
 # Kernels run as plain Python: what takes long then, or means nothing, is left out.
 INTERPRETED = (
-    "tests/test_column.py",
     "tests/test_unitcell.py::test_fluxes_between_rings_by_hand",
     "tests/test_unitcell.py::test_oxygen_enters_by_the_floor_of_the_gap_and_the_top_of_the_coating",
     "tests/test_unitcell.py::test_the_eliminated_solve_inverts_the_dense_jacobian",
     "tests/test_unitcell.py::test_the_time_derivative_follows_the_drives",
     "tests/test_unitcell.py::test_a_band_is_factorised_within_its_envelope",
-    "tests/test_column_order.py::test_third_order_in_time_against_an_exact_solution",
     "tests/test_column_order.py::test_the_error_estimate_is_that_of_an_embedded_second_order_method",
+    "tests/test_column_order.py::test_third_order_in_time_against_an_exact_solution",
+    "tests/test_column.py",
+    "tests/test_column_order.py::test_third_order_in_time_with_everything_coupled",
 )
 LONG = (
     "conserved",

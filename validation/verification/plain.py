@@ -40,8 +40,6 @@ class Case:
     rock_salt: float = 1e12  # of the oxygen through exposed oxide
     equilibrium: float = 1000.0
     reach: float = 3 * NM
-    cells: int = 50
-    depth: float = 100 * NM
 
 
 # The state: cell after cell of O, T, F, S, P, Q, R and the exposed T and F, then the oxygen through gaps and through
