@@ -1,13 +1,15 @@
 """The verification: its frame, and every part that is cheap at its quick sizes."""
 
+import ast
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from validation.verification import __main__ as command
-from validation.verification import sitting, store, study
+from validation.verification import mutants, mutation, sitting, store, study
 from validation.verification.store import Stored
 from validation.verification.study import Finding, Run
 
@@ -175,9 +177,92 @@ def test_a_worker_that_dies_breaks_its_study_off() -> None:
     assert sitting.broken(("part", "study"), RuntimeError("died")).finding.failures == 1
 
 
+# Mutants
+
+SOURCE = """
+LIMIT = 3
+
+def share(part, whole):
+    if part > whole and LIMIT > 2:
+        raise ValueError
+    total = -part / max(whole, 1.0)
+    log.info("%d", 5 + 5)
+    return total
+"""
+
+
+def _changes() -> dict[str, str]:
+    return {mutant.change: mutant.source for mutant in mutants.drawn(SOURCE, 1000, 1)}
+
+
+def test_mutants_are_of_every_kind() -> None:
+    head, total = "if part > whole and LIMIT > 2:", "total = -part / max(whole, 1.0)"
+    for change in (
+        "LIMIT = 3 -> LIMIT = 4",
+        f"{head} -> if part >= whole and LIMIT > 2:",
+        f"{head} -> if part > whole or LIMIT > 2:",
+        f"{head} -> if not (part > whole and LIMIT > 2):",
+        f"{total} -> total = -part * max(whole, 1.0)",
+        f"{total} -> total = +part / max(whole, 1.0)",
+        f"{total} -> total = -part / min(whole, 1.0)",
+        f"{total} -> total = -part / max(whole, 2.0)",
+        f"{total} -> total = -(-part / max(whole, 1.0))",
+        "raise ValueError -> pass",
+    ):
+        assert change in _changes(), change
+
+
+def test_every_mutant_compiles_and_is_another_module() -> None:
+    unchanged = ast.unparse(ast.parse(SOURCE))
+    for change, source in _changes().items():
+        compile(source, change, "exec")
+        assert source.strip() != unchanged, change
+    assert unchanged == ast.unparse(ast.parse(SOURCE))
+
+
+def test_mutants_of_functions_that_stay_stay_drawn() -> None:
+    more = SOURCE + "\ndef other(x):\n    return x + 1\n"
+    before, after = ({m.change for m in mutants.drawn(source, 1000, 1)} for source in (SOURCE, more))
+    assert before < after
+    few = [m.change for m in mutants.drawn(more, 5, 1) if m.function == "share"]
+    assert few == [m.change for m in mutants.drawn(SOURCE, 5, 1)][: len(few)]
+
+
+def test_a_mutant_is_met_in_a_copy(tmp_path: Path) -> None:
+    target = mutation.Target("losses.py", 1, ("tests/test_losses.py",))
+    (before,) = [m for m in mutation.drawn(replace(target, number=1000)) if m.change.startswith("return 1.0 - self")][
+        :1
+    ]
+    assert before.source
+    (outcome,) = mutation.met(tmp_path, False, target, [before])
+    assert outcome.noticed.startswith("tests/test_losses.py::")
+    assert (store.ROOT / "interphase_sim" / "losses.py").read_text() != before.source
+
+
+def test_the_verdict_of_a_suite() -> None:
+    assert mutation._verdict(None, "") == "time limit"
+    assert mutation._verdict(0, "3 passed") == ""
+    assert mutation._verdict(1, "x\nFAILED tests/a.py::b - oh") == "tests/a.py::b"
+    assert mutation._verdict(2, "ERROR tests/a.py - NameError") == "tests/a.py"
+    assert mutation._verdict(-11, "") == "signal 11"
+    with pytest.raises(RuntimeError, match="ended with 5"):
+        mutation._verdict(5, "no tests ran")
+
+
+def test_survivors_are_explained_by_mutants_that_exist() -> None:
+    for file, function, change in mutation.explained():
+        source = (store.ROOT / "interphase_sim" / file).read_text(encoding="utf-8")
+        assert (function, change) in {(m.function, m.change) for m in mutants.every(source)}, change
+
+
+def test_enough_mutants_are_drawn() -> None:
+    assert sum(target.number for target in mutation.KERNELS + mutation.COUPLING) >= 300
+
+
 # The parts at quick sizes
 
-QUICK = [(part, name) for part in ("limits",) for name in store.studies(part)]
+CHEAP = ("orders", "limits", "crosscheck", "coupling")
+QUICK = [(part, name) for part in CHEAP for name in store.studies(part)]
 
 
 @pytest.mark.parametrize("name", QUICK, ids=" ".join)

@@ -200,6 +200,9 @@ def advance(bench: Bench, state: State, step: Step, index: int) -> tuple[State, 
     The film, the working contact and the parasitic current change linearly within the step; their rates come
     from the same step of the last cycle and are corrected by solving again until the capacity they decide is
     known within ``numerics.exchange_tolerance``.
+
+    In the length of a step that is of first order: what is linear within it is of second order, but rock salt and
+    what is owed act from the next step on.
     """
     numerics = bench.scenario.numerics
     guess = state.rates[index] if index < len(state.rates) else Rates()

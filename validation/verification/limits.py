@@ -56,7 +56,7 @@ def crossover(run: Run) -> Finding:
         for share in np.logspace(-2, 2, 3 if run.quick else 17):
             kappa = share / length
             time = 4 * rates.t0 * (length**2 / 2 + length / kappa)
-            found = after(rates._replace(kappa_0=kappa), time, cells=400, depth=2 * length)
+            found = after(rates._replace(kappa_0=kappa), time, cells=100 if run.quick else 400, depth=2 * length)
             yield f"L kappa/D = {share:.3g}", abs(column.layer_thickness(found) / length - 1)
 
     return _finding("linear to parabolic growth (Deal-Grove)", errors(), 1e-2, "of the layer")

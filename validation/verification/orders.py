@@ -55,7 +55,7 @@ def _finding(study: str, found: Iterable[Order]) -> Finding:
 
 
 def _column_space(run: Run, beta: float) -> Iterable[Order]:
-    sizes = (20, 40) if run.quick else (80, 160, 320)
+    sizes = (80, 160) if run.quick else (80, 160, 320)
     coarser = (320 / sizes[-1]) ** 2
     for grading, cap in ((1.0, 1e-6), (6.0, 2e-5)):
         errors = [manufactured.column_errors(PLAIN._replace(beta=beta), manufactured.widths(n, grading)) for n in sizes]

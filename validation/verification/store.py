@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ast
+import functools
 import hashlib
 import importlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -53,20 +54,30 @@ def studies(part: str) -> Mapping[str, Study]:
 
 def code(part: str) -> str:
     """Digest of package, scenarios and libraries, of the part and of what it imports from beside it."""
-    found = hashlib.sha256(json.dumps(versions(), sort_keys=True).encode())
-    for path in [path for pattern in DECIDING for path in sorted(ROOT.glob(pattern))] + sorted(_sources(part)):
-        text = path.read_text(encoding="utf-8")
-        found.update((store.without_words(text) if path.suffix == ".py" else text).encode())
-    return found.hexdigest()[:16]
+    return _digest([_package(ROOT), *map(_content, sorted(_sources(part)))])
+
+
+@functools.cache
+def _package(root: Path) -> str:
+    deciding = [path for pattern in DECIDING for path in sorted(root.glob(pattern))]
+    return _digest([json.dumps(versions(), sort_keys=True), *map(_content, deciding)])
+
+
+def _content(path: Path) -> str:
+    """What decides in a file: of a module not its words."""
+    text = path.read_text(encoding="utf-8")
+    return store.without_words(text) if path.suffix == ".py" else text
+
+
+def _digest(parts: Iterable[str]) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
 def judged(part: str) -> str:
     """The same with the further files that a part reads: what a finding must carry."""
-    found = hashlib.sha256(code(part).encode())
-    for pattern in getattr(importlib.import_module(f"validation.verification.{part}"), "READS", ()):
-        for path in sorted(ROOT.glob(pattern)):
-            found.update(path.read_bytes())
-    return found.hexdigest()[:16]
+    read = getattr(importlib.import_module(f"validation.verification.{part}"), "READS", ())
+    files = [path for pattern in read for path in sorted(ROOT.glob(pattern))]
+    return _digest([code(part), *(path.read_text(encoding="utf-8") for path in files)])
 
 
 def _sources(part: str) -> set[Path]:
