@@ -138,7 +138,9 @@ class Around:
         assert setting.block
         shipped = setting.rings.geometry
         geometry = Geometry(shipped.gap, shipped.disc, shipped.thickness, 60 * plain.NM)
-        self.grid = unitcell.rings(geometry, Fineness(rings, rows, 0.5 * plain.NM, fewest=2))
+        cut = unitcell.rings(geometry, Fineness(rings, rows, 0.5 * plain.NM, fewest=2))
+        # every ring a cell of its own, far from the gap's mouth too
+        self.grid = unitcell.between(geometry, cut.radius, cut.height, cut.gap_rings, cut.gap_rows)
         self.gap = Gap(self.grid.radius, self.grid.height, self.grid.gap_rings, self.grid.gap_rows)
         self.block, self.reach = setting.block, scenario.kinetics.reactions.reach.si
         rates = ct.pristine(setting).ncm[0].rates._replace(beta=float(np.log(0.5)))
@@ -150,7 +152,7 @@ class Around:
         """The film of a state [ohm m2]."""
         aged = replace(self.start, y=y)
         _, sigma = column.conductivity_profile(aged, plain.MOLAR_VOLUMES, CONDUCTIVITIES)
-        return unitcell.ionic_resistance(self.grid.cut, sigma, self.block, CONDUCTIVITIES[0])
+        return unitcell.ionic_resistance(self.grid, sigma, self.block, CONDUCTIVITIES[0])
 
     def by_bdf(self) -> Series:
         """SciPy's BDF on the plain unit cell."""

@@ -153,8 +153,8 @@ def slab(scale: int, graded: bool) -> Rings:
         radius, height = np.linspace(0, 1, 12 * scale + 1), np.linspace(0, 1, 20 * scale + 1)
         return unitcell.between(SLAB, radius, height, 4 * scale, 6 * scale)
     edge = 0.02 / scale
-    radius = unitcell.faces([(1 / 3, 5 * scale, True), (2 / 3, 8 * scale, False)], edge)
-    height = unitcell.faces([(0.15, 4 * scale, False), (0.15, 4 * scale, True), (0.7, 8 * scale, False)], edge)
+    radius = column.faces([(1 / 3, 5 * scale, True), (2 / 3, 8 * scale, False)], edge)
+    height = column.faces([(0.15, 4 * scale, False), (0.15, 4 * scale, True), (0.7, 8 * scale, False)], edge)
     return unitcell.between(SLAB, radius, height, 5 * scale, 8 * scale)
 
 
