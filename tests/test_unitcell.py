@@ -176,6 +176,17 @@ def test_oxygen_enters_by_the_floor_of_the_gap_and_the_top_of_the_coating() -> N
     np.testing.assert_allclose(ws.fu, [*gap, 0, 0, 0, 0, *top], rtol=1e-12)  # by hand
 
 
+def test_the_inlet_of_a_single_ring_over_the_coating_is_never_left_out() -> None:
+    """It lies above all others; untouched electrolyte up to it belongs to every step."""
+    height = np.array([0.0, 0.2, 0.5, 0.8, 1.2])
+    radius = np.array([0.0, 0.35, 0.6, 0.9, 1.3])
+    geometry = Geometry(0.9, 1.3, 0.5, 1.2 - 0.5 * (1 - (0.9 / 1.3) ** 2))
+    mesh = unitcell.between(geometry, radius, height, 3, 2).mesh
+    nothing = np.zeros(mesh.volume.size)
+    assert mesh.inlet.tolist() == [0, 1, 2, 9]
+    assert kernels.busy(mesh, nothing, 1.0, nothing) == 10
+
+
 # The eliminated solve
 
 

@@ -77,6 +77,8 @@ def _nodes(tree: ast.Module) -> Iterator[tuple[str, ast.stmt, ast.AST]]:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             function = f"{function}.{node.name}".lstrip(".")
         yield function, statement, node
+        if _logged(node):
+            return
         for name, value in ast.iter_fields(node):
             if name in WORDS:
                 continue
@@ -140,14 +142,13 @@ def _may_go(node: ast.AST) -> bool:
     if isinstance(node, ast.Assign):
         return isinstance(node.targets[0], ast.Subscript | ast.Attribute)
     if isinstance(node, ast.Expr):
-        return isinstance(node.value, ast.Call) and not _logs(node.value)
+        return isinstance(node.value, ast.Call) and not _logged(node)
     return isinstance(node, ast.AugAssign | ast.Raise | ast.Break | ast.Continue)
 
 
-def _logs(call: ast.Call) -> bool:
-    return (
-        isinstance(call.func, ast.Attribute) and isinstance(call.func.value, ast.Name) and call.func.value.id == "log"
-    )
+def _logged(node: ast.AST) -> bool:
+    """Whether a statement only says something."""
+    return isinstance(node, ast.Expr) and ast.unparse(node).startswith("log.")
 
 
 def _line(statement: ast.stmt) -> str:
