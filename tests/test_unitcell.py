@@ -79,6 +79,15 @@ def test_a_gap_wider_than_its_disc_is_refused() -> None:
         unitcell.rings(replace(GEOMETRY, gap=40 * NM), Fineness(20, 40, NM))
 
 
+def test_electrolyte_below_the_top_of_the_coating_ended_in_a_traceback() -> None:
+    """Half the disc is gap, so 15 of 30 nm of coating stand out of the electrolyte's 15 nm."""
+    low = Geometry(gap=10 * NM, disc=10 * math.sqrt(2) * NM, thickness=30 * NM, available=15 * NM * (1 - 1e-9))
+    cut = Fineness(12, 30, 0.5 * NM)
+    with pytest.raises(InputError, match=r"kinetics\.layer\.electrolyte_available: .* more than 15 nm does"):
+        unitcell.rings(low, cut)
+    unitcell.rings(Geometry(low.gap, low.disc, low.thickness, 16 * NM), cut)
+
+
 @pytest.mark.parametrize(("across", "along", "name"), [(8, 60, "rings"), (20, 5, "rows")])
 def test_a_grid_too_coarse_for_the_gap_names_the_smallest_that_is_not(across: int, along: int, name: str) -> None:
     with pytest.raises(InputError, match=rf"unit_cell_{name}: .* the smallest number that does is (\d+)") as refusal:

@@ -195,11 +195,18 @@ def rings(geometry: Geometry, cut: Fineness, reach: float = 0.0) -> Rings:
     constant ratio away from there; in the gap a face lies where electrons reach to [m].
 
     Halving ``cut.edge`` and doubling rings and rows halves every cell.
-    Raises InputError for a gap wider than its disc and for too few cells in the gap, with the nearest valid value.
+    Raises InputError for a gap wider than its disc, for electrolyte that does not reach over the coating, and for too
+    few cells in the gap, with the nearest valid value.
     """
     gap, disc, h = geometry.gap, geometry.disc, geometry.thickness
     if gap > disc:
         raise InputError(f"a gap of radius {gap:.3g} m does not fit its disc; at most {disc:.3g} m")
+    if geometry.height <= h:
+        least = (1.0 - geometry.covered) * h
+        raise InputError(
+            f"kinetics.layer.electrolyte_available: {1e9 * geometry.available:.4g} nm fill the gaps of a coating of "
+            f"{1e9 * h:.4g} nm without reaching over it; more than {1e9 * least:.4g} nm does"
+        )
     edge, depths = cut.edge, _depths(h, reach)
     whole = (*depths, geometry.height - h)
     inner, outer = split((gap, disc - gap), cut.rings, edge) if gap < disc else (cut.rings, 0)
