@@ -306,6 +306,18 @@ def test_phosphorus_sulfur_oxygen_and_charge_are_conserved(case: tuple[Column, A
     np.testing.assert_allclose(after.y[kernels.S2_EXPOSED], f, atol=1e-10 * T0)
 
 
+@pytest.mark.parametrize("sulfate", [1e-6, 1e-5, 3e-5, 1e-4])
+def test_a_fast_reaction_behind_a_slow_diffusion_ended_below_zero(sulfate: float) -> None:
+    """Once by as much as there is sulfide: -1.6 T0 at a tolerance of 1e-3, and no step was refused."""
+    rates = RATES._replace(k1=0.0, k2=sulfate, k4=0.0, d0=1e-23, kappa_0=1e-8, kappa_cov=0.0, v=1e9, beta=0.0)
+    start = unitcell.new_cell(
+        unitcell.rings(Geometry(10 * NM, 14.14 * NM, NM, 1e-6), Fineness(12, 30, NM / 8)), rates, REACH
+    )
+    for hours in (1.0, 54.0, 1000.0):
+        after = column.advance(start, constant(hours, sulfide=0.0, thiophosphate=0.0), 1e-3)
+        assert after.y.min() > -1e-2 * T0  # ten tolerances
+
+
 # The limits in which a unit cell is a column
 
 

@@ -739,14 +739,19 @@ def larger(worst: float, error: float, bound: float) -> float:
 
 
 @jit
-def error_norm(
-    n: int, tol: float, scale: Array, scale_u: float, y: Array, u: Array, error: Array, error_u: Array
-) -> float:
-    """Largest error over tol (scale + |y|), over n cells, species and uptakes; infinite when any is not a number."""
-    worst = 0.0
+def error_norm(n: int, tol: float, scale: Array, scale_u: float, y: Array, u: Array, ws: Workspace) -> float:
+    """Largest error over tol (scale + |y|), over n cells, species and uptakes; infinite when any is not a number.
+
+    A trial concentration below zero by more than its tolerance is an error of that size: a long step can land where
+    a reactant is negative, which no embedded estimate sees.
+    """
+    worst, error, error_u = 0.0, ws.k[3], ws.ku[3]
     for s in range(y.shape[0]):
         for i in range(n):
-            worst = larger(worst, error[s, i], tol * (scale[s] + abs(y[s, i])))
+            bound = tol * (scale[s] + abs(y[s, i]))
+            worst = larger(worst, error[s, i], bound)
+            if ws.y[s, i] < -bound:
+                worst = larger(worst, ws.y[s, i], bound)
     for s in range(u.size):
         worst = larger(worst, error_u[s], tol * (scale_u + abs(u[s])))
     return worst
@@ -849,7 +854,7 @@ def advance(
             proposed = h
             h = end - t
         n = step_where_busy(p, mesh, w, t, h, drive, y, u, ws)
-        err = error_norm(n, tol, scale, scale_u, y, u, ws.k[3], ws.ku[3])
+        err = error_norm(n, tol, scale, scale_u, y, u, ws)
         if err <= 1.0:
             y[:, :n] = ws.y[:, :n]
             u[:] = ws.u

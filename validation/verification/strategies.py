@@ -8,6 +8,7 @@ six decades. A coating that its contact cannot hold is never drawn: touching par
 from __future__ import annotations
 
 import functools
+import json
 import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -23,6 +24,7 @@ from interphase_sim.interphase import contacts
 from interphase_sim.interphase.column import Drive
 from interphase_sim.interphase.contacts import Setting
 from interphase_sim.scenario import Scenario, load_scenario
+from interphase_sim.scenario.writer import numbers
 
 Changes = dict[str, Any]
 Strategy = st.SearchStrategy[Any]
@@ -87,8 +89,8 @@ KINETICS: dict[str, Strategy] = {
     "contact.duration": st.just(0.0) | shares(60.0, 1000 * 3600.0),
     "contact.temperature": shares(COLDEST, HOTTEST),
 }
-CELL: dict[str, Strategy] = {
-    "cell.temperature": shares(COLDEST, HOTTEST),
+WARMTH: dict[str, Strategy] = {"cell.temperature": shares(COLDEST, HOTTEST)}
+CELL: dict[str, Strategy] = WARMTH | {
     "cell.contact_fraction": shares(0.2, 1.0),
     "cell.utilisation": shares(0.5, 1.0),
     "cell.electrolyte_conductivity": decades(-2, 1),
@@ -98,9 +100,8 @@ CELL: dict[str, Strategy] = {
     "numerics.particle_cells": st.integers(8, 45),
     "numerics.solver_tolerance": decades(-8, -5),
 }
-NUMERICS: dict[str, Strategy] = {
-    "column_cells": st.integers(10, 60),
-    "column_tolerance": decades(-6, -3),
+CUT: dict[str, Strategy] = {"column_cells": st.integers(10, 60), "column_tolerance": decades(-6, -3)}
+NUMERICS: dict[str, Strategy] = CUT | {
     "exchange_tolerance": shares(0.01, 0.5).map("{} mAh/g".format),
     "max_iterations": st.integers(1, 6),
     "checkpoint_every": st.integers(1, 30),
@@ -195,6 +196,20 @@ def _base() -> Scenario:
     return load_scenario("bare")
 
 
+def told(scenario: Scenario) -> str:
+    """What of a scenario differs from the shipped bare cell, in SI."""
+    plain, differs = flat(numbers(_base())), flat(numbers(scenario))
+    return json.dumps({key: value for key, value in differs.items() if plain.get(key) != value}, sort_keys=True)
+
+
+def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Dotted keys of a nested table."""
+    found: dict[str, Any] = {}
+    for key, value in table.items():
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return found
+
+
 @st.composite
 def scenarios(
     draw: st.DrawFn,
@@ -235,6 +250,9 @@ class History(NamedTuple):
     drives: tuple[Drive, ...]
     tolerance: float
 
+    def __repr__(self) -> str:
+        return f"{told(self.scenario)} over {[drive.time[-1] for drive in self.drives]} s"
+
 
 def setting_of(scenario: Scenario) -> Setting:
     """The contacts of a scenario on round areas."""
@@ -244,7 +262,11 @@ def setting_of(scenario: Scenario) -> Setting:
 @st.composite
 def histories(draw: st.DrawFn, kinds: tuple[str, ...], bare: bool, fixed: Changes | None = None) -> History:
     """One to four half-cycles between 3 and 4.6 V vs Li/Li+, an hour to fifty each."""
-    chosen = draw(scenarios(cell={}, kinds=kinds, bare=bare, fixed=fixed))
+    changes = draw(under("kinetics.", KINETICS)) | draw(under("numerics.", CUT)) | draw(under("", WARMTH))
+    if not bare or draw(st.integers(0, 3)):
+        changes |= draw(coatings(kinds))
+    chosen = _base().replace(changes | (fixed or {}))
+    assume(_holds(chosen))
     points = draw(st.integers(1, 4))
     potentials = [draw(shares(3.0, 4.6)) for _ in range(points + 1)]
     hours = [draw(shares(1.0, 50.0)) for _ in range(points)]
