@@ -5,6 +5,7 @@ Slacks follow from the tolerance of a step in time, taken in each of some hundre
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import replace
 
@@ -66,7 +67,7 @@ def positive_and_rising(history: History) -> float:
     """No concentration is negative, and what nothing consumes never falls; the largest breach [tolerances]."""
     found = courses(history)
     worst = 0.0
-    for before, after in zip(found[:-1], found[1:], strict=True):
+    for before, after in itertools.pairwise(found):
         for old, new in zip(columns(before), columns(after), strict=True):
             worst = max(worst, _fall(old, new))
     worst /= history.tolerance
@@ -95,7 +96,7 @@ def resists_more(history: History) -> float:
     """The resistance of a contact never falls while it reacts; largest fall, relative [1]."""
     found = [ct.film_resistance(history.setting, contacts) for contacts in courses(history)]
     assert all(math.isfinite(value) for value in found), found
-    falls = [before - after for before, after in zip(found[:-1], found[1:], strict=True)]
+    falls = [before - after for before, after in itertools.pairwise(found)]
     worst = max(0.0, *falls) / (abs(found[-1]) + 1e-12)
     assert worst <= STEPS * history.tolerance, f"{worst:.3g} of {found}"
     return worst

@@ -1,0 +1,118 @@
+"""Coupled runs of random scenarios: what must hold of any result."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from interphase_sim import results
+from interphase_sim.scenario import Scenario
+from interphase_sim.simulation import simulate
+from validation.verification.strategies import Changes, cells, drawn
+
+LEDGER = 1e-6  # of the charge of all NCM
+FALL = 1e-3  # of the largest value, the loosest tolerance of the contacts
+GROWING = ("layer_thickness", "rock_salt_fraction", "isolated_fraction")
+RISING = ("oxygen", "thiophosphate", "phosphate", "sulfate", "P2S5")
+MAY_BE_MISSING = {"isolated_lithium_content", "regime", "capacity_loss", "unit_cell", "unit_cell_conductivity"}
+BY_HALF_CYCLE = {
+    "charge_capacity",
+    "discharge_capacity",
+    "coulombic_efficiency",
+    "mean_charge_voltage",
+    "mean_discharge_voltage",
+    "curve_capacity",
+    "curve_voltage",
+}
+
+
+class Interrupted(Exception):
+    """Stops a run between two cycles."""
+
+
+def a_cell(models: tuple[str, ...], number: int) -> Changes:
+    """A random cell for the cases of a chunk, which share its compiled model."""
+    found: Changes = drawn(cells(models), 8, number)[-1]
+    return found
+
+
+def breaches(ds: xr.Dataset, scenario: Scenario) -> list[str]:
+    """Everything about a result that cannot be, in words."""
+    return [*_missing(ds), *_empty(ds), *_falls(ds, scenario), *_sums(ds)]
+
+
+def _missing(ds: xr.Dataset) -> list[str]:
+    """Not-a-number where nothing says that there may be none; infinite numbers."""
+    told = []
+    for name, values in ds.data_vars.items():
+        if name in BY_HALF_CYCLE and "cycle" in values.dims:
+            values = values.isel(cycle=slice(1, None))
+        elif name in BY_HALF_CYCLE:
+            values = values.sel(output_cycle=ds.output_cycle > 0)
+        if np.isinf(values).any() or (name not in MAY_BE_MISSING and np.isnan(values).any()):
+            told.append(f"{name} is not finite")
+    return told
+
+
+def _empty(ds: xr.Dataset) -> list[str]:
+    """A cycle that is recorded has capacities, however small: a failed solver shows as a failure, not as zero."""
+    capacity = np.stack([ds[f"{name}_capacity"].values[1:] for name in results.CURVES])
+    return [] if np.all(capacity > 0) else [f"capacity {capacity.min():.3g} mAh/g in a cycle that is recorded"]
+
+
+def _falls(ds: xr.Dataset, scenario: Scenario) -> list[str]:
+    """What must not fall, and what must not be negative."""
+    series = {name: ds[name].values for name in GROWING}
+    if not (scenario.coating and scenario.coating.coverage_loss.si):
+        series["film_resistance"] = ds["film_resistance"].values
+    for interface in results.INTERFACES:
+        for name in RISING:
+            series[f"{name} at {interface}"] = ds.amount.sel(species=name, interface=interface).values
+    told = [f"{name} falls by {_fall(values):.2g} of it" for name, values in series.items() if _fall(values) > FALL]
+    least = float((ds.amount / (np.abs(ds.amount).max("cycle") + 1e-300)).min())
+    return told + ([f"an amount is {least:.2g} of its largest"] if least < -FALL else [])
+
+
+def _fall(values: np.ndarray) -> float:  # type: ignore[type-arg]
+    largest = float(np.abs(values).max())
+    return float(max(0.0, -np.diff(values).min(initial=0.0)) / largest) if largest > 1e-18 else 0.0
+
+
+def _sums(ds: xr.Dataset) -> list[str]:
+    """The ledger of lithium, and the shares of the NCM."""
+    ledger = float(np.abs(ds.ledger_residual).max())
+    whole = float(np.abs(ds.connected_fraction + ds.isolated_fraction + ds.rock_salt_fraction - 1).max())
+    told = [f"the ledger is off by {ledger:.2g}"] if not ledger <= LEDGER else []
+    return told + ([f"shares of NCM are off by {whole:.2g}"] if not whole <= 1e-9 else [])
+
+
+def same(one: xr.Dataset, other: xr.Dataset) -> None:
+    """Equal to the last bit, but for the counts of a process's own work."""
+    assert list(one.variables) == list(other.variables)
+    for name in one.variables:
+        kind = one[name].dtype.kind
+        assert np.array_equal(one[name].values, other[name].values, equal_nan=kind == "f"), f"{name} differs"
+    assert one.attrs["status"] == other.attrs["status"]
+
+
+def stopped(scenario: Scenario, folder: Path, after: int) -> xr.Dataset:
+    """A run that is stopped once ``after`` cycles are done, and resumed from its checkpoint."""
+
+    def stop(done: int, total: int, status: str) -> None:
+        if done >= after:
+            raise Interrupted
+
+    try:
+        simulate(scenario, directory=folder, progress=stop)
+    except Interrupted:
+        pass
+    return simulate(scenario, directory=folder, resume=True)
+
+
+def last_capacity(ds: xr.Dataset, cycle: int) -> float:
+    """Discharge capacity of a cycle, 0 once the cell has ended [mAh g-1]."""
+    capacity = ds.discharge_capacity.values
+    return float(capacity[cycle]) if cycle < capacity.size and math.isfinite(capacity[cycle]) else 0.0
