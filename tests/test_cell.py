@@ -346,6 +346,15 @@ def test_a_hold_keeps_the_voltage_until_the_current_has_fallen() -> None:
     assert held.charge == near(lithium, rel=1e-3)  # a trapezoid over 47 points
 
 
+def test_a_hold_whose_current_has_fallen_before_it_begins_was_a_solver_failure() -> None:
+    cell = spm()
+    held = cell.constant_voltage(charged().state, NOTHING, CHARGED, 1.01 * C_5, LONG)
+    assert held.reached
+    assert (held.time.size, held.charge, cell.retries) == (1, 0.0, 0)
+    assert CHARGED - 0.02 < held.voltage[0] < CHARGED  # at rest, without the drop of C/5
+    assert np.array_equal(held.state, charged().state)
+
+
 def test_a_rest_relaxes_the_particle() -> None:
     rest = spm().constant_current(charged().state, NOTHING, 0.0, None, 3600.0)
     assert rest.charge == 0.0

@@ -26,6 +26,7 @@ FILM_REFERENCE = 1e-8  # m, the film's nominal thickness; only resistivity x thi
 # Shares of a step's time at which its history is observed: evenly, and closer where the voltage jumps at the start.
 SHARES = np.concatenate(([0.0, 1e-4, 5e-4, 2e-3, 5e-3], np.linspace(0.0, 1.0, 61)[1:]))
 NEVER = 50.0  # V, a cut-off that is out of reach
+FALLEN = "Events ['Current cut-off'] are non-positive at initial conditions"  # PyBaMM's words for a hold that is over
 OBSERVED = (
     "Voltage [V]",
     "X-averaged positive electrode surface potential difference [V]",
@@ -251,6 +252,12 @@ def _sampled(found: Trajectory) -> tuple[Array, Array]:
     return at, states
 
 
+def _at_once(start: Array, current: float, state: Array) -> History:
+    """A step that is at its cut-off before it begins, from the observed variables (5, 1)."""
+    zero = np.zeros(1)
+    return History(zero, start[0], start[1], _ocp(start[2]), start[2], start[3], np.full(1, current), zero, state, True)
+
+
 class Cell:
     """A cell of one design. Holds no state: every step starts from the state vector it is given."""
 
@@ -309,20 +316,24 @@ class Cell:
             return None
         start = self._build().observe(np.zeros(1), state.T, inputs)
         sign = -1.0 if current < 0 else 1.0
-        if sign * (start[0, 0] - cut_off) > 0:
-            return None
-        zero = np.zeros(1)
-        return History(
-            zero, start[0], start[1], _ocp(start[2]), start[2], start[3], np.full(1, current), zero, state, True
-        )
+        return None if sign * (start[0, 0] - cut_off) > 0 else _at_once(start, current, state)
 
     def constant_voltage(
         self, state: Array, effect: Degradation, voltage: float, cut_off: float, limit: float
     ) -> History:
-        """Hold at a voltage [V vs LTO] until the current has fallen to ``cut_off`` [A] or the time limit [s]."""
+        """Hold at a voltage [V vs LTO] until the current has fallen to ``cut_off`` [A] or the time limit [s].
+
+        A current that is below the cut-off from the start gives a history of one point, ``reached`` True.
+        """
         inputs = self._given(effect) | {"Voltage function [V]": voltage, "Current cut-off [A]": cut_off}
         free, held = self._build(), self._build(hold=True)
-        history = self._solve(held, carried(state, free, held), inputs, limit, external=None)
+        try:
+            history = self._solve(held, carried(state, free, held), inputs, limit, external=None)
+        except SolverFailure as failure:
+            if FALLEN not in str(failure):
+                raise
+            start = free.observe(np.zeros(1), state.T, inputs | {"Current function [A]": 0.0})
+            return _at_once(start, 0.0, state)
         return replace(history, state=carried(history.state, held, free))
 
     def _solve(
@@ -340,6 +351,8 @@ class Cell:
             except (pybamm.SolverError, RuntimeError) as failure:
                 error = failure
                 log.info("solver attempt %d failed: %s", attempt + 1, failure)
+                if FALLEN in str(failure):
+                    break
                 continue
             return self._history(built, found, inputs, external)
         raise SolverFailure(f"the cell model could not be solved: {error}")
