@@ -69,6 +69,12 @@ def test_switches_rise_from_12_to_88_percent_over_their_width(above: float, shar
     np.testing.assert_allclose(driven.oxygen, 1.0, rtol=EXACT)
 
 
+def test_a_narrow_switch_far_below_its_onset_warned_of_an_overflow() -> None:
+    kinetics = scenario(changes={"kinetics.reactions.onset_width": 1e-3}).kinetics
+    found = contacts.drive(kinetics, np.array([0.0, 1.0]), np.zeros(2), np.full(2, 3.0), np.full(2, 0.9))
+    assert not found.sulfide.any()
+
+
 # The fresh contacts and their constants
 
 

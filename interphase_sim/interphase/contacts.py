@@ -222,7 +222,8 @@ def oxygen_activity(kinetics: Kinetics, ocp: Array, surface: Array) -> Array:
 
 def _switch(value: Array, onset: float, width: float) -> Array:
     """Logistic step from 12 to 88 % over ``width``."""
-    return np.asarray(1.0 / (1.0 + np.exp(-4.0 * (value - onset) / width)))
+    with np.errstate(over="ignore"):  # far below the onset, where the step is zero
+        return np.asarray(1.0 / (1.0 + np.exp(-4.0 * (value - onset) / width)))
 
 
 def drive(kinetics: Kinetics, time: Array, potential: Array, ocp: Array, surface: Array) -> Drive:

@@ -15,6 +15,7 @@ from validation.verification.strategies import Changes, cells, drawn
 
 LEDGER = 1e-6  # of the charge of all NCM
 FALL = 1e-3  # of the largest value, the loosest tolerance of the contacts
+NO_LAYER, NO_AMOUNT = 1e-15, 1e-15  # m, mol g-1: round-off of differences of all electrolyte
 GROWING = ("layer_thickness", "rock_salt_fraction", "isolated_fraction")
 RISING = ("oxygen", "thiophosphate", "phosphate", "sulfate", "P2S5")
 MAY_BE_MISSING = {"isolated_lithium_content", "regime", "capacity_loss", "unit_cell", "unit_cell_conductivity"}
@@ -66,13 +67,15 @@ def _empty(ds: xr.Dataset) -> list[str]:
 def _falls(ds: xr.Dataset, scenario: Scenario) -> list[str]:
     """What must not fall, and what must not be negative."""
     series = {name: ds[name].values for name in GROWING}
+    series["layer_thickness"] = np.where(series["layer_thickness"] > NO_LAYER, series["layer_thickness"], 0.0)
     if not (scenario.coating and scenario.coating.coverage_loss.si):
         series["film_resistance"] = ds["film_resistance"].values
     for interface in results.INTERFACES:
         for name in RISING:
-            series[f"{name} at {interface}"] = ds.amount.sel(species=name, interface=interface).values
+            values = ds.amount.sel(species=name, interface=interface).values
+            series[f"{name} at {interface}"] = np.where(np.abs(values) > NO_AMOUNT, values, 0.0)
     told = [f"{name} falls by {_fall(values):.2g} of it" for name, values in series.items() if _fall(values) > FALL]
-    least = float((ds.amount / (np.abs(ds.amount).max("cycle") + 1e-300)).min())
+    least = float((ds.amount / np.abs(ds.amount).max("cycle").clip(min=NO_AMOUNT)).min())
     return told + ([f"an amount is {least:.2g} of its largest"] if least < -FALL else [])
 
 
