@@ -58,9 +58,9 @@ def constriction(coverage: float) -> float:
     return math.pow(1.0 - math.sqrt(1.0 - coverage), 1.5)
 
 
-def cell_radius(gap_radius: float, coverage: float) -> float:
-    """Radius of the unit cell around one gap, r_p / sqrt(1 - theta) [m]."""
-    return gap_radius / math.sqrt(1.0 - coverage)
+def cell_radius(gap_radius: float, share: float) -> float:
+    """Radius of the unit cell around one gap that takes a share of it, r_p / sqrt(share) [m]."""
+    return gap_radius / math.sqrt(share)
 
 
 def arrhenius(energy: float, temperature: float, reference: float) -> float:
@@ -250,7 +250,7 @@ def gap_distance(coating: Coating | None, coverage: float) -> float:
     """Distance of neighbouring gaps, 2 r_c [m]; not-a-number without gaps."""
     if coating is None or coverage <= 0 or coating.gap_radius is None:
         return math.nan
-    return 2 * cell_radius(coating.gap_radius.si, 1.0 - gap_share(coverage, coating.filler_coverage.si))
+    return 2 * cell_radius(coating.gap_radius.si, gap_share(coverage, coating.filler_coverage.si))
 
 
 def regime(coating: Coating | None, coverage: float, layer: float) -> float:

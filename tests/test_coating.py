@@ -41,7 +41,7 @@ def kinetics(**changes: float) -> Kinetics:
 
 
 def test_gaps_stand_87_nanometres_apart() -> None:
-    radius = coating.cell_radius(7.5e-9, 0.97)
+    radius = coating.cell_radius(7.5e-9, 1 - 0.97)
     assert 2 * radius == near(86.6e-9, rel=1e-3)  # one missing particle of 15 nm; three digits
     assert math.pi * 7.5e-9**2 / (math.pi * radius**2) == near(0.03, rel=EXACT)
 
@@ -316,3 +316,9 @@ def test_a_contact_outside_its_range_is_told(contact: str, radius: float, layer:
     found = coating.doubt(with_(contact=contact, gap_radius=radius), 0.9, layer)
     assert found is None if told is None else re.search(told, found or "")
     assert coating.doubt(None, 0.0, layer) is None
+
+
+def test_gaps_filled_but_for_the_last_digit_were_divided_by_zero() -> None:
+    changes = {"coating.filler": "carbonate", "coating.filler_coverage": 1 - 2**-53, "coating.filler_conductivity": 1e-8}
+    chosen = scenario("coated", changes).coating
+    assert coating.gap_distance(chosen, 0.9) == near(2 * 1.2e-9 / math.sqrt((1 - 0.9) * 2**-53), rel=1e-12)
