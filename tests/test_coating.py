@@ -319,6 +319,10 @@ def test_a_contact_outside_its_range_is_told(contact: str, radius: float, layer:
 
 
 def test_gaps_filled_but_for_the_last_digit_were_divided_by_zero() -> None:
-    changes = {"coating.filler": "carbonate", "coating.filler_coverage": 1 - 2**-53, "coating.filler_conductivity": 1e-8}
+    changes = {
+        "coating.filler": "carbonate",
+        "coating.filler_coverage": 1 - 2**-53,
+        "coating.filler_conductivity": 1e-8,
+    }
     chosen = scenario("coated", changes).coating
     assert coating.gap_distance(chosen, 0.9) == near(2 * 1.2e-9 / math.sqrt((1 - 0.9) * 2**-53), rel=1e-12)

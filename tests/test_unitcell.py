@@ -481,6 +481,17 @@ def test_a_uniform_contact_needs_no_rim() -> None:
         np.testing.assert_allclose(rows, rows[:, :1] * np.ones(6), atol=1e-9 * T0)  # round-off over steps
 
 
+def test_a_blocking_layer_lost_its_resistance_to_round_off() -> None:
+    """A nanometre that hardly conducts under what conducts well: 1e5 ohm m2, of which a tenth was found."""
+    depth, edge = 700 * NM, 0.125 * NM
+    grid = unitcell.rings(Geometry(10 * NM, 10 * NM, 15 * NM, depth), Fineness(12, 160, edge))
+    sigma = np.where(grid.centre < NM, 1e-14, 0.4)
+    width = np.diff(grid.height)
+    expected = float(width[grid.middle < NM].sum()) * (1 / 1e-14 - 1 / 0.4)
+    found = unitcell.ionic_resistance(grid, sigma, Block(0.1, 0.1, 0.0), 0.4)
+    assert found == near(expected, rel=1e-5)  # ten times the current that may leak
+
+
 @pytest.mark.parametrize("coated", [False, True])
 def test_the_default_grids_agree_on_a_uniform_contact(coated: bool) -> None:
     """Shipped kinetics, a contact dose and four half-cycles: all gap, or all coating, against the column's grid."""

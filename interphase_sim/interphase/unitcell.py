@@ -39,6 +39,11 @@ from interphase_sim.interphase.kernels import Array, Mesh, Rates
 LEVEL = 2.5  # radii from the mouth of the gap beyond which rings are one cell: differences fall by exp(-3.8) a radius
 
 
+LEAK = 1e-6  # of the current: so much of it may be lost to round-off
+REFINEMENTS = 20
+AMPLE = 1e10
+
+
 class Fineness(NamedTuple):
     """How finely a unit cell is cut: rings over the disc, rows over the height, width of the cells at the rim, the
     oxide and the coating [m], fewest cells across the gap's radius and along its depth, and the keys' prefix."""
@@ -342,7 +347,14 @@ def ionic_resistance(grid: Rings, sigma: Array, block: Block, pristine: float) -
 
 def _potential(up: Array, out: Array, floor: Array, inflow: Array) -> Array:
     """Potential on (rows, rings) from conductances to the row above, the next ring and the floor [S m-2], with
-    ``inflow`` [A m-2] into the last row."""
+    ``inflow`` [A m-2] into the last row.
+
+    Where little conducts to the floor and much beside it, round-off of the matrix's diagonal leaks current: what
+    conducts ``AMPLE`` times as well as the narrowest row is taken to conduct just so, and the solution is refined by
+    the current that is left over, which differences of potential give exactly.
+    """
+    ample = AMPLE * min(float(floor.sum()), float(up.sum(axis=1).min()))
+    up, out = np.minimum(up, ample), np.minimum(out, ample)
     rows, rings = up.shape[0] + 1, inflow.size
     band = _band(rows * rings, rings)
     band.upper[:] = 0.0
@@ -354,11 +366,29 @@ def _potential(up: Array, out: Array, floor: Array, inflow: Array) -> Array:
     matrix[:, 1:, 0] += out
     matrix[:, :-1, 1] -= out
     matrix[:-1, :, rings] -= up
-    phi = np.zeros(rows * rings)
-    phi[-rings:] = inflow
     kernels.band_factorise(True, band.reach, band.upper, band.lower)
-    kernels.band_solve(band.reach, band.upper, band.upper, phi)
-    return phi.reshape(rows, rings)
+    phi, left = np.zeros((rows, rings)), np.zeros((rows, rings))
+    left[-1] = inflow
+    for _ in range(REFINEMENTS):
+        kernels.band_solve(band.reach, band.upper, band.upper, left.reshape(-1))
+        phi += left
+        if abs(floor @ phi[0] - inflow.sum()) <= LEAK * inflow.sum():
+            break
+        left = _left_over(up, out, floor, inflow, phi)
+    return phi
+
+
+def _left_over(up: Array, out: Array, floor: Array, inflow: Array, phi: Array) -> Array:
+    """Current that flows into every cell and not out of it again [A m-2]."""
+    rise, aside = up * np.diff(phi, axis=0), out * np.diff(phi, axis=1)
+    left = np.zeros_like(phi)
+    left[-1] = inflow
+    left[0] -= floor * phi[0]
+    left[:-1] += rise
+    left[1:] -= rise
+    left[:, :-1] += aside
+    left[:, 1:] -= aside
+    return left
 
 
 @dataclass(frozen=True, eq=False)

@@ -75,7 +75,9 @@ def extremes(run: Run) -> Finding:
     gave_up = Counter(reason for part in parts for reason in part["gave_up"])
     note = "; ".join([*failures, *(f"solver failure, {count} times: {reason}" for reason, count in gave_up.items())])
     figure = ", ".join(f"{end}: {count}" for end, count in ends.most_common())
-    return Finding("extreme scenarios of 30 cycles", sum(ends.values()), len(failures), figure, "no " + ", ".join(BAD), note)
+    return Finding(
+        "extreme scenarios of 30 cycles", sum(ends.values()), len(failures), figure, "no " + ", ".join(BAD), note
+    )
 
 
 STUDIES: dict[str, Study] = {"extremes": extremes}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from pathlib import Path
 
@@ -9,15 +10,16 @@ import numpy as np
 import xarray as xr
 
 from interphase_sim import results
+from interphase_sim.interphase.kernels import Array
 from interphase_sim.scenario import Scenario
-from interphase_sim.simulation import simulate
+from interphase_sim.simulation import loop, simulate
+from validation.verification.histories import NO_FILM, RISING, T0
 from validation.verification.strategies import Changes, cells, drawn
 
 LEDGER = 1e-6  # of the charge of all NCM
 FALL = 1e-3  # of the largest value, the loosest tolerance of the contacts
-NO_LAYER, NO_AMOUNT = 1e-15, 1e-15  # m, mol g-1: round-off of differences of all electrolyte
+NO_LAYER = 1e-11  # m, a tenth of an atom: amounts below the absolute tolerance of oxygen's concentration
 GROWING = ("layer_thickness", "rock_salt_fraction", "isolated_fraction")
-RISING = ("oxygen", "thiophosphate", "phosphate", "sulfate", "P2S5")
 MAY_BE_MISSING = {"isolated_lithium_content", "regime", "capacity_loss", "unit_cell", "unit_cell_conductivity"}
 BY_HALF_CYCLE = {
     "charge_capacity",
@@ -66,22 +68,33 @@ def _empty(ds: xr.Dataset) -> list[str]:
 
 def _falls(ds: xr.Dataset, scenario: Scenario) -> list[str]:
     """What must not fall, and what must not be negative."""
-    series = {name: ds[name].values for name in GROWING}
-    series["layer_thickness"] = np.where(series["layer_thickness"] > NO_LAYER, series["layer_thickness"], 0.0)
+    floors = _amount_floors(scenario)
+    series = {name: (ds[name].values, 0.0) for name in GROWING}
+    series["layer_thickness"] = ds.layer_thickness.values, NO_LAYER
     if not (scenario.coating and scenario.coating.coverage_loss.si):
-        series["film_resistance"] = ds["film_resistance"].values
-    for interface in results.INTERFACES:
-        for name in RISING:
-            values = ds.amount.sel(species=name, interface=interface).values
-            series[f"{name} at {interface}"] = np.where(np.abs(values) > NO_AMOUNT, values, 0.0)
-    told = [f"{name} falls by {_fall(values):.2g} of it" for name, values in series.items() if _fall(values) > FALL]
-    least = float((ds.amount / np.abs(ds.amount).max("cycle").clip(min=NO_AMOUNT)).min())
-    return told + ([f"an amount is {least:.2g} of its largest"] if least < -FALL else [])
+        series["film_resistance"] = ds.film_resistance.values, NO_FILM
+    for (name, interface), floor in floors.items():
+        series[f"{name} at {interface}"] = ds.amount.sel(species=name, interface=interface).values, floor
+    told = [f"{name} falls by {_fall(*values):.2g} of it" for name, values in series.items() if _fall(*values) > FALL]
+    least = min(float(series[f"{name} at {interface}"][0].min()) / floor for (name, interface), floor in floors.items())
+    return told + ([f"an amount is {least:.2g} of the least that counts"] if least < -1 else [])
 
 
-def _fall(values: np.ndarray) -> float:  # type: ignore[type-arg]
-    largest = float(np.abs(values).max())
-    return float(max(0.0, -np.diff(values).min(initial=0.0)) / largest) if largest > 1e-18 else 0.0
+def _amount_floors(scenario: Scenario) -> dict[tuple[str, str], float]:
+    """Amounts by species and interface that are as good as none: a layer of ``NO_LAYER`` [mol g-1]."""
+    areas = loop.prepare(scenario).setting.areas
+    return {
+        (name, interface): RISING[name] * T0 * NO_LAYER * 1e-3 * area
+        for name in results.SPECIES
+        if name in RISING
+        for interface, area in areas.items()
+    }
+
+
+def _fall(values: Array, floor: float) -> float:
+    """Largest fall over the largest value, beyond what is as good as none."""
+    fall = max(0.0, -float(np.diff(values).min(initial=0.0)) - floor)
+    return fall / float(np.abs(values).max()) if fall > 0 else 0.0
 
 
 def _sums(ds: xr.Dataset) -> list[str]:
@@ -108,10 +121,8 @@ def stopped(scenario: Scenario, folder: Path, after: int) -> xr.Dataset:
         if done >= after:
             raise Interrupted
 
-    try:
+    with contextlib.suppress(Interrupted):
         simulate(scenario, directory=folder, progress=stop)
-    except Interrupted:
-        pass
     return simulate(scenario, directory=folder, resume=True)
 
 

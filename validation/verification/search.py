@@ -43,7 +43,7 @@ def search(strategy: Any, check: Check, count: int, number: int) -> dict[str, An
             checked()
         except Exception as failure:
             if not broken:
-                broken.append(f"the search itself: {type(failure).__name__}: {failure}")
+                broken.append(_told(failure, "while it was drawn"))
     # Hypothesis ends with the simplest case it found.
     return {"cases": len(seen) + bool(broken), "worst": max(seen, default=0.0), "failures": broken[-1:]}
 

@@ -15,8 +15,8 @@ DIED = "died"
 class Watched:
     """Calls ``work`` (a module's function) with one task after the other in a process of its own.
 
-    A task that takes longer than ``limit`` [s] gives ``TOO_LONG``, one whose process ends gives ``DIED``; either way the
-    next task finds a fresh process. ``first`` [s] is granted to a process's first task besides, to import and compile.
+    A task that takes longer than ``limit`` [s] gives ``TOO_LONG``, one whose process ends gives ``DIED``; either way
+    the next finds a fresh process. ``first`` [s] is granted to a process's first task besides, to import and compile.
     """
 
     def __init__(self, work: Work, limit: float, first: float = 240.0) -> None:
@@ -27,7 +27,9 @@ class Watched:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._end()
 
     def __call__(self, task: Any) -> Any:
