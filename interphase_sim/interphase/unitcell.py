@@ -37,8 +37,6 @@ from interphase_sim.interphase.column import SLICES, Column, Grid, Indices, Slic
 from interphase_sim.interphase.kernels import Array, Mesh, Rates
 
 LEVEL = 2.5  # radii from the mouth of the gap beyond which rings are one cell: differences fall by exp(-3.8) a radius
-
-
 LEAK = 1e-6  # of the current: so much of it may be lost to round-off
 REFINEMENTS = 20
 AMPLE = 1e10
