@@ -43,7 +43,8 @@ class _Commands(click.Group):
                 click.echo(f"Error: {line}", err=True)
             ctx.exit(error.exit_code)
         except KeyboardInterrupt:
-            click.echo(f"Interrupted. {ctx.meta.get(_HINT, 'Nothing was stored.')}", err=True)
+            hint = ctx.meta.get(_HINT)
+            click.echo(f"Interrupted. {hint() if hint else 'Nothing was stored.'}", err=True)
             ctx.exit(_INTERRUPTED)
 
 
@@ -114,7 +115,7 @@ def run(
     chosen = _changed(load_scenario(scenario), settings)
     folder = directory or Path("results") / _plain_name(chosen.name)
     _prepare(folder, force=force, resume=resume)
-    ctx.meta[_HINT] = _how_to_resume(scenario, folder, settings)
+    ctx.meta[_HINT] = lambda: _how_to_go_on(scenario, folder, settings)
     with _only_json(as_json), _progress() as progress:
         from interphase_sim import results
         from interphase_sim.simulation import simulate
@@ -199,7 +200,7 @@ def calibrate(
     """
     _listen(verbose)
     _need_folder(directory)
-    ctx.meta[_HINT] = "Run the same command with --resume to continue."
+    ctx.meta[_HINT] = lambda: "Run the same command with --resume to continue."
     with _progress() as progress:
         from interphase_sim import calibration
 
@@ -349,10 +350,12 @@ def _write(path: Path, text: str, mode: str = "w") -> None:
         raise InputError(f"{path}: cannot be written ({error.strerror})") from error
 
 
-def _how_to_resume(scenario: str, folder: Path, settings: tuple[str, ...]) -> str:
+def _how_to_go_on(scenario: str, folder: Path, settings: tuple[str, ...]) -> str:
+    """The command that continues a run, or starts it again where nothing is stored yet."""
+    stored = (folder / CHECKPOINT).exists()
     changes = [word for setting in settings for word in ("--set", setting)]
-    command = ["interphase-sim", "run", scenario, "-o", str(folder), *changes, "--resume"]
-    return f"Continue with: {shlex.join(command)}"
+    command = ["interphase-sim", "run", scenario, "-o", str(folder), *changes, "--resume" if stored else "--force"]
+    return f"{'Continue' if stored else 'Nothing was stored yet; start again'} with: {shlex.join(command)}"
 
 
 def _listen(verbose: bool) -> None:

@@ -193,11 +193,26 @@ def test_resume_needs_a_checkpoint_and_hands_it_over(simulate: StandIn) -> None:
 
 
 def test_an_interrupted_run_says_how_to_resume(simulate: StandIn) -> None:
-    simulate.act = raising(KeyboardInterrupt())
+    def interrupt() -> None:
+        Path("results/coated/checkpoint.npz").write_bytes(b"state")
+        raise KeyboardInterrupt
+
+    simulate.act = interrupt
     done = call("run", "coated", "--set", "coating.thickness=5 nm")
     assert done.exit_code == 130
     command = "interphase-sim run coated -o results/coated --set 'coating.thickness=5 nm' --resume"
     assert done.stderr == f"Interrupted. Continue with: {command}\n"
+
+
+def test_a_run_interrupted_before_its_first_checkpoint_was_told_to_resume(simulate: StandIn) -> None:
+    """Which was refused, for there was nothing to resume from."""
+    simulate.act = raising(KeyboardInterrupt())
+    done = call("run", "coated")
+    assert done.exit_code == 130
+    told = (
+        "Interrupted. Nothing was stored yet; start again with: interphase-sim run coated -o results/coated --force\n"
+    )
+    assert done.stderr == told
 
 
 def test_a_recorded_solver_failure_is_stored_and_exits_3(simulate: StandIn) -> None:

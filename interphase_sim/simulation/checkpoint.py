@@ -57,9 +57,10 @@ def save(directory: Path, recorder: Recorder, state: State, first: State | None)
             np.savez(file, meta=np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8), **arrays)
         os.replace(part, directory / FILE_NAME)
     except OSError as error:
+        raise InputError(f"{directory / FILE_NAME}: cannot be written ({error.strerror or error})") from error
+    finally:  # also when interrupted
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
-        raise InputError(f"{directory / FILE_NAME}: cannot be written ({error.strerror or error})") from error
 
 
 def load(bench: Bench, directory: Path) -> tuple[Recorder, State, State | None] | None:
