@@ -7,6 +7,7 @@ half-cycle before cycle 1, padding of a shorter curve).
 
 import csv
 import functools
+import hashlib
 import io
 import json
 import operator
@@ -24,6 +25,7 @@ from interphase_sim.errors import InputError
 
 SCHEMA_VERSION = 2
 FILE_NAME = "result.nc"
+DIGEST = "content_digest"  # an attribute of the file alone
 
 INTERFACES = ("ncm", "carbon", "collector")
 SPECIES = ("oxygen", "thiophosphate", "phosphate", "sulfate", "oxidised_sulfur", "P2S5")
@@ -227,7 +229,7 @@ def write(ds: xr.Dataset, path: str | Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            ds.to_netcdf(part, engine="h5netcdf")
+            ds.assign_attrs({DIGEST: _digest(ds)}).to_netcdf(part, engine="h5netcdf")
             os.replace(part, path)
         finally:
             part.unlink(missing_ok=True)
@@ -238,6 +240,7 @@ def write(ds: xr.Dataset, path: str | Path) -> None:
 def read(path: str | Path) -> xr.Dataset:
     """Read a stored result into memory, from its file or from the folder that a run wrote.
 
+    A file knows the digest of its content, so that a flipped bit does not pass for a number.
     Raises InputError with one sentence for anything but a whole result of this format.
     """
     path = _result_file(Path(path))
@@ -250,13 +253,29 @@ def read(path: str | Path) -> xr.Dataset:
     except Exception as error:  # a damaged HDF5 file can raise anything
         raise InputError(f"{path}: damaged, or not a netCDF result file") from error
     ds.attrs = {name: _attribute(value) for name, value in ds.attrs.items()}
+    digest = ds.attrs.pop(DIGEST, None)
     problem = _format_problem(ds) or _content_problem(ds)
+    if problem is None and digest is not None and digest != _digest(ds):
+        problem = "damaged, its content is not what was written"
     if problem:
         raise InputError(f"{path}: {problem}")
     return ds
 
 
 load_result = read
+
+
+def _digest(ds: xr.Dataset) -> str:
+    """SHA-256 of names, dimensions, values and attributes."""
+    found = hashlib.sha256()
+    for name in sorted(map(str, ds.variables)):
+        variable = ds.variables[name]
+        numbers = variable.dtype.kind in "fiu"
+        values = np.ascontiguousarray(variable.values).tobytes() if numbers else repr(variable.values.tolist()).encode()
+        attrs = sorted((str(key), repr(value)) for key, value in variable.attrs.items())
+        found.update(repr((name, variable.dims, variable.shape, attrs)).encode() + values)
+    found.update(repr(sorted((str(key), repr(value)) for key, value in ds.attrs.items())).encode())
+    return found.hexdigest()
 
 
 def _result_file(path: Path) -> Path:

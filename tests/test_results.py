@@ -179,6 +179,15 @@ def test_scribbled_bytes_are_refused_or_harmless_but_never_a_traceback(stored: P
             results.read(stored)
 
 
+def test_a_flipped_bit_passed_for_a_number(stored: Path) -> None:
+    """HDF5 notices no damage of numbers; the digest does."""
+    whole, content = results.read(stored), stored.read_bytes()
+    number = np.float64(whole.discharge_capacity.values[3]).tobytes()
+    at = content.index(number)
+    stored.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
+    assert refusal(stored).endswith("damaged, its content is not what was written")
+
+
 @pytest.mark.parametrize(
     ("version", "message"),
     [

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import zipfile
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -76,7 +75,7 @@ def load(bench: Bench, directory: Path) -> tuple[Recorder, State, State | None] 
             arrays = {name: file[name] for name in file.files}
         meta = json.loads(arrays.pop("meta").tobytes())
         known, made = meta["digest"], meta["versions"]
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError) as error:
+    except Exception as error:  # a damaged archive can raise anything
         raise InputError(f"{path}: damaged, or not a checkpoint; start again with --force") from error
     if known != bench.scenario.digest():
         raise InputError(f"{path}: belongs to another scenario; start again with --force or use another folder")
@@ -86,7 +85,7 @@ def load(bench: Bench, directory: Path) -> tuple[Recorder, State, State | None] 
         state = _state(bench, "state", meta["state"], arrays)
         bench.cell.solves, bench.cell.retries = meta["solves"]
         return _recorder(bench, meta, arrays), state, _first(bench, meta, arrays)
-    except (KeyError, TypeError, IndexError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{path}: damaged, a part is missing; start again with --force") from error
 
 

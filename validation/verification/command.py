@@ -19,15 +19,15 @@ CALL = (sys.executable, "-m", "interphase_sim")
 PATIENCE = 300.0  # s
 
 
-def started(*words: str | Path, cwd: Path | None = None) -> subprocess.Popen[str]:
-    """The command, running."""
-    command = [*CALL, *map(str, words)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=cwd, env=_quiet())
+def started(*words: str | Path, limit: int | None = None) -> subprocess.Popen[str]:
+    """The command, running; its files may grow to ``limit`` bytes."""
+    command = [*(("prlimit", f"--fsize={limit}") if limit else ()), *CALL, *map(str, words)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=_quiet())
 
 
-def ended(*words: str | Path, cwd: Path | None = None) -> tuple[int, str]:
+def ended(*words: str | Path) -> tuple[int, str]:
     """Exit code and stderr of the command."""
-    return waited(started(*words, cwd=cwd))
+    return waited(started(*words))
 
 
 def waited(process: subprocess.Popen[str]) -> tuple[int, str]:
