@@ -17,6 +17,7 @@ from interphase_sim import units
 from interphase_sim.errors import InputError
 
 TABLES = ("cell", "coatings", "products")
+_COLUMNS = ("name", "quantity", "value", "low", "high", "unit", "kind", "source")
 _T = TypeVar("_T")
 
 
@@ -67,9 +68,23 @@ def columns(table: str) -> dict[str, tuple[float, ...]]:
 def _rows(table: str) -> dict[str, dict[str, Entry]]:
     if table not in TABLES:
         raise InputError(f"no table is named {units.shown(table)}{units.nearest(table, TABLES)}")
+    return parsed(resources.files(__name__).joinpath(f"{table}.csv").read_text(encoding="utf-8"), table)
+
+
+def parsed(text: str, where: str) -> dict[str, dict[str, Entry]]:
+    """The entries of a table's text by name and quantity.
+
+    Raises InputError naming ``where``, the line and what is wrong with it.
+    """
     rows: dict[str, dict[str, Entry]] = {}
-    for row in _read(table):
-        rows.setdefault(row["name"], {})[row["quantity"]] = _entry(row)
+    reader = csv.DictReader(text.splitlines())
+    try:
+        for row in reader:
+            if any(not isinstance(row.get(column), str) for column in _COLUMNS):
+                raise InputError(f"a row needs {', '.join(_COLUMNS)}")
+            rows.setdefault(row["name"], {})[row["quantity"]] = _entry(row)
+    except (InputError, ValueError, csv.Error) as error:
+        raise InputError(f"{where}: line {reader.line_num}: {error}") from None
     return rows
 
 

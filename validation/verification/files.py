@@ -248,7 +248,7 @@ def _python(code: str, **environment: str) -> str:
 
 def network(run: Run) -> Finding:
     """A run, its description and its figures open no connection: an audit hook hears every attempt."""
-    file, folder = small(run)
+    file, _ = small(run)
     target = run.folder / "quiet"
     words = [
         ["run", str(file), "-o", str(target), "--force"],

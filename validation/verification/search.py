@@ -49,7 +49,8 @@ def search(strategy: Any, check: Check, count: int, number: int) -> dict[str, An
 
 
 def _told(failure: Exception, case: Any) -> str:
-    shown = told(case) if isinstance(case, Scenario) else repr(case)
+    parts = case if type(case) is tuple else (case,)
+    shown = ", ".join(told(part) if isinstance(part, Scenario) else repr(part) for part in parts)
     where = traceback.extract_tb(failure.__traceback__)[-1].name
     return f"{type(failure).__name__} in {where}: {' '.join(str(failure).split())[:LONGEST]}; case: {shown[:LONGEST]}"
 
