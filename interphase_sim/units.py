@@ -100,7 +100,10 @@ def parse(text: object, dimension: str, *, difference: bool = False) -> float:
         raise InputError(f"{shown(text)} has no unit, {expected}")
     if not math.isfinite(float(number)):
         raise InputError(f"{shown(text)} is too large, {expected}")
-    value = _to_si(number, _ascii_unit(unit), dimension, difference)
+    try:
+        value = _to_si(number, _ascii_unit(unit), dimension, difference)
+    except ArithmeticError:  # of decimals: an exponent of twenty digits
+        raise InputError(f"{shown(text)} is too small, {expected}") from None
     if value is None or not math.isfinite(value):
         raise InputError(f"{shown(text)} {_why_not(unit, dimension)}, {expected}")
     return value

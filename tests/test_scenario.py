@@ -433,6 +433,22 @@ def test_a_link_that_leaves_the_folder_is_refused(own_folder: Path, tmp_path_fac
         load_scenario(own_folder / "bare.toml")
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("kinetics", '"shipped:' + 300 * "x" + '"', "cannot be read: File name too long"),
+        ("kinetics", '"' + 300 * "x" + '"', "cannot be read: File name too long"),
+        ("kinetics", '"circle.toml"', "kinetics: 'circle.toml' cannot be read: "),
+        ("coating.thickness", f'"1e-{20 * "9"} nm"', "coating.thickness: '1e-99999999999999999999 nm' is too small"),
+    ],
+)
+def test_inputs_that_once_ended_in_a_traceback(tmp_path: Path, key: str, value: str, message: str) -> None:
+    """Found by mutating valid files."""
+    (tmp_path / "circle.toml").symlink_to(tmp_path / "circle.toml")
+    old = {"kinetics": 'kinetics = "shipped:kinetics.toml"', "coating.thickness": 'thickness = "15 nm"'}[key]
+    assert message in refusal(changed(old, f"{key.split('.')[-1]} = {value}"), tmp_path)
+
+
 def test_a_named_file_needs_a_folder() -> None:
     table = tomllib.loads(shipped("scenarios/bare.toml").read_text(encoding="utf-8"))
     with pytest.raises(InputError, match=r"only 'shipped:NAME\.toml' can be found here"):

@@ -59,7 +59,11 @@ def follow(reference: object, folder: Path | None) -> tuple[Path, dict[str, Any]
     if home is None:
         raise InputError(f"{units.shown(name)} names a file, but only 'shipped:NAME.toml' can be found here")
     path = home / plain
-    if path.is_symlink() and path.resolve().parent != home.resolve():
+    try:
+        outside = path.is_symlink() and path.resolve().parent != home.resolve()
+    except (OSError, RuntimeError) as error:  # a name too long, links in a circle
+        raise InputError(f"{units.shown(name)} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    if outside:
         raise InputError(f"{units.shown(name)} leads out of its folder")
     return path, read_toml(path)
 

@@ -100,7 +100,7 @@ def resists_more(history: History) -> float:
     assert min(found) > -NO_FILM, found
     assert all(math.isfinite(value) for value in found), found
     falls = [before - after - NO_FILM for before, after in itertools.pairwise(found)]
-    worst = max(0.0, *falls) / max(found)
+    worst = max(0.0, *falls) / max(*found, NO_FILM)
     assert worst <= STEPS * history.tolerance, f"{worst:.3g} of {found}"
     return worst
 
