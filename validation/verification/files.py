@@ -140,7 +140,7 @@ def _read_only(folder: Path) -> Iterator[bool]:
     """The folder mounted on itself for reading; False where mounting is not allowed. Root minds no permissions."""
     bound = subprocess.run(["mount", "--bind", folder, folder], capture_output=True).returncode == 0
     try:
-        options = ["mount", "-o", "remount,bind,ro", folder]
+        options = ["mount", "-o", "remount,bind,ro", str(folder)]
         yield bound and subprocess.run(options, capture_output=True).returncode == 0
     finally:
         if bound:

@@ -58,7 +58,7 @@ def _changed(content: bytes, chance: np.random.Generator) -> bytes:
         return content[:other] + content[at : min(other, at + 500)] + content[other:]
     if kind == 3:
         lines = content.splitlines(keepends=True)
-        chance.shuffle(lines)  # type: ignore[arg-type]
+        chance.shuffle(lines)
         return b"".join(lines)
     if kind == 4:
         return content[:at] + token + content[at:]

@@ -187,7 +187,7 @@ def _slower(history: History) -> list[Scenario]:
     changes.append({"cell.temperature": chosen.cell.temperature.si - COOLER})
     coat = chosen.coating
     if coat and coat.contact == "mixed" and coat.covered_rate and coat.covered_rate.si == 0:
-        changes.append({"coating.coverage": 0.5 * (1 + chosen.coating.coverage.si)})
+        changes.append({"coating.coverage": 0.5 * (1 + coat.coverage.si)})
     return [chosen.replace(change) for change in changes]
 
 
