@@ -22,6 +22,7 @@ from interphase_sim.scenario import (
     Scenario,
     halves,
     load_scenario,
+    quantity_of,
     scenario_names,
     template,
     to_toml,
@@ -552,3 +553,24 @@ def test_fields_know_how_their_si_value_is_written() -> None:
         assert _quantity(path) is not None
     assert _quantity(("cell", "model")) is None
     assert _quantity(("nowhere", "else")) is None
+
+
+def test_a_key_of_a_value_tells_how_it_is_read() -> None:
+    thickness = quantity_of("coating.thickness")
+    assert thickness is not None
+    assert thickness.dimension == "length"
+    assert quantity_of("cell.model") is None
+
+
+@pytest.mark.parametrize(
+    ("key", "told"),
+    [
+        ("coating.covrage", "'coating.covrage' is no key of a scenario, did you mean 'coating.coverage'?"),
+        ("coatng.coverage", "'coatng.coverage' is no key of a scenario, did you mean 'coating'?"),
+        ("kinetics.oxygen", "'kinetics.oxygen' is a table, expected the key of a value in it"),
+        ("cell.temperature.value", "'cell.temperature.value' is no key: temperature holds a value"),
+    ],
+)
+def test_a_key_of_no_value_is_refused(key: str, told: str) -> None:
+    with pytest.raises(InputError, match=f"^{re.escape(told)}$"):
+        quantity_of(key)

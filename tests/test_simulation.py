@@ -431,6 +431,14 @@ def test_a_cell_below_the_capacity_asked_for_ends_as_a_result() -> None:
     np.testing.assert_array_equal(discharge(ds), discharge(bare())[:4])
 
 
+def test_a_cell_below_the_share_of_its_first_capacity_asked_for_ends_as_a_result() -> None:
+    reached = discharge(bare())
+    share = float(np.mean(reached[2:4]) / reached[0])
+    ds = simulate(short(numerics__end_of_life_fraction=share))
+    assert ds.attrs["status"] == "end of life at cycle 4: capacity below numerics.end_of_life_fraction"
+    np.testing.assert_array_equal(discharge(ds), reached[:4])
+
+
 def test_a_failed_solver_is_a_failure_and_keeps_what_was_computed(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[int] = []
     solve = Cell._step

@@ -2,7 +2,7 @@
 
 from interphase_sim.scenario.fields import KINDS, Parameter, Ratio
 from interphase_sim.scenario.files import scenario_names
-from interphase_sim.scenario.schema import Scenario, load_scenario
+from interphase_sim.scenario.schema import Scenario, checked_name, load_scenario, quantity_of
 from interphase_sim.scenario.sections import (
     Cell,
     Coating,
@@ -34,8 +34,10 @@ __all__ = [
     "Scenario",
     "Step",
     "gap_share",
+    "checked_name",
     "halves",
     "load_scenario",
+    "quantity_of",
     "scenario_names",
     "template",
     "to_toml",

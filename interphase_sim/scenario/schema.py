@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, ValidationError, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, ValidationError, ValidationInfo, field_validator
 
 from interphase_sim import units
 from interphase_sim.errors import InputError
@@ -80,16 +80,17 @@ class Scenario(Section):
         """The resolved scenario: nothing referenced, nothing left to a default."""
         return writer.to_toml(self)
 
-    def replace(self, changes: Mapping[str, Any]) -> Self:
+    def replace(self, changes: Mapping[str, Any], where: str = "replace") -> Self:
         """The scenario with other values, validated anew.
 
         changes: dotted keys such as "coating.coverage" to values as in TOML; a bare number for a dimensional
         value is in SI, None removes an optional key. A replaced number is marked as assumed, without a range.
+        where: what stands before each error.
         """
         table = self.to_dict()
         for key, value in changes.items():
             _set(table, tuple(key.split(".")), value)
-        return self.from_dict(table, where="replace")
+        return self.from_dict(table, where=where)
 
     def digest(self) -> str:
         """SHA-256 of the values that decide the answer: no names, sources, ranges or checkpoint interval."""
@@ -105,6 +106,31 @@ def load_scenario(path_or_name: str | Path) -> Scenario:
     """
     path = files.find(path_or_name)
     return Scenario.from_dict(files.read_toml(path), where=str(path), folder=path.parent)
+
+
+def quantity_of(key: str) -> Quantity | None:
+    """How the value of a dotted key such as "coating.thickness" is read; None where it is no physical number.
+
+    Raises InputError with the nearest valid key for a key that no scenario has, or that names a whole table.
+    """
+    path = tuple(key.split("."))
+    table: type[BaseModel] = Scenario
+    for depth, name in enumerate(path):
+        known = list(table.model_fields)
+        if name not in known:
+            raise InputError(f"{units.shown(key)} is no key of a scenario{_nearest_key(path[:depth], name, known)}")
+        inner = model_at(path[: depth + 1], Scenario)
+        last = depth + 1 == len(path)
+        if last == (inner is not table):
+            what = "is a table, expected the key of a value in it" if last else f"is no key: {name} holds a value"
+            raise InputError(f"{units.shown(key)} {what}")
+        table = inner
+    return _quantity(path)
+
+
+def _nearest_key(parents: tuple[str, ...], name: str, known: list[str]) -> str:
+    close = units.closest(name, known)
+    return f", did you mean {'.'.join((*parents, close))!r}?" if close else ""
 
 
 def _inline(table: Mapping[str, Any], folder: Path | None) -> tuple[dict[str, Any], dict[str, Path], list[Problem]]:

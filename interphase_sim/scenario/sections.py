@@ -375,7 +375,8 @@ class Protocol(Section):
 
 
 class Numerics(Section):
-    """Accuracy and output; capacities are per gram of NCM622, `end_of_life_capacity` 0 means none.
+    """Accuracy and output; capacities are per gram of NCM622. A run ends when its discharge capacity falls below
+    `end_of_life_capacity` or that share of its first one, `end_of_life_fraction`; 0 means none.
 
     `jump` leaves cycles out that differ little, each jump within an estimated error of `jump_tolerance`.
     """
@@ -398,6 +399,7 @@ class Numerics(Section):
     checkpoint_every: Annotated[int, Field(ge=1)] = 20
     output_cycles: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(strict=False)] = (1, 50, 200)
     end_of_life_capacity: _Capacity = preset(_Capacity, "0 mAh/g")
+    end_of_life_fraction: BelowOne = preset(BelowOne, 0.0)
     jump: bool = False
     jump_tolerance: _CapacityChange = preset(_CapacityChange, "0.15 mAh/g")
 

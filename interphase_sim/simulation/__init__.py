@@ -79,9 +79,22 @@ def _next_cycle(bench: Bench, recorder: Recorder, state: State, first: State | N
     except SolverFailure as failure:
         recorder.status = f"solver failure at cycle {number}: {failure}"
         return state, first
-    if discharge.charge < bench.scenario.numerics.end_of_life_capacity.si:
-        recorder.status = f"end of life at cycle {number}: capacity below numerics.end_of_life_capacity"
+    recorder.status = _worn(bench, recorder, discharge) or recorder.status
     return after, first
+
+
+def _worn(bench: Bench, recorder: Recorder, discharge: Half) -> str | None:
+    """The status of a cell whose capacity has fallen below what the scenario calls its end of life.
+
+    A share of the first capacity stops a run that jumps at the first solved cycle below it.
+    """
+    numerics, first = bench.scenario.numerics, recorder.rows[1]["discharge_capacity"] * loop.MAH_PER_G
+    limits = {
+        "end_of_life_capacity": numerics.end_of_life_capacity.si,
+        "end_of_life_fraction": numerics.end_of_life_fraction.si * first,
+    }
+    passed = [name for name, limit in limits.items() if discharge.charge < limit]
+    return f"end of life at cycle {recorder.cycles}: capacity below numerics.{passed[0]}" if passed else None
 
 
 def _jumped(bench: Bench, recorder: Recorder, state: State) -> Landing | None:
