@@ -12,11 +12,12 @@ if TYPE_CHECKING:
     from interphase_sim.results import load_result
     from interphase_sim.scenario import load_scenario
     from interphase_sim.simulation import simulate
+    from interphase_sim.sweeps import sweep
 
     from . import plot as plot
 
 __version__ = "0.1.0"
-__all__ = ["InputError", "__version__", "load_result", "load_scenario", "plot", "simulate"]
+__all__ = ["InputError", "__version__", "load_result", "load_scenario", "plot", "simulate", "sweep"]
 
 # PyBaMM reads this when it is imported.
 os.environ.setdefault("PYBAMM_DISABLE_TELEMETRY", "true")
@@ -26,6 +27,7 @@ _HOMES = {
     "load_result": ("results", "load_result"),
     "load_scenario": ("scenario", "load_scenario"),
     "simulate": ("simulation", "simulate"),
+    "sweep": ("sweeps", "sweep"),
 }
 
 

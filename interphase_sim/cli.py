@@ -68,10 +68,12 @@ def cli() -> None:
       interphase-sim run coated          one scenario, 200 cycles
       interphase-sim validate            both cells against the measured points
       interphase-sim new mine            a commented scenario to change
+      interphase-sim sweep coverage_x_coating
 
     \b
     Exit codes: 0 success (end of life included), 1 criteria not met,
-    2 bad input, 3 solver failure, 130 interrupted.
+    2 bad input, 3 solver failure, or no run of a sweep succeeded,
+    4 some runs of a sweep failed, 130 interrupted.
     """
 
 
@@ -210,19 +212,116 @@ def calibrate(
     ctx.exit(code)
 
 
-@cli.command()
-@click.argument("stored", nargs=-1, required=True, type=_folder, metavar="DIR...")
-@click.option("-o", "output", type=_folder, metavar="FILE", help="Fade curves only, to FILE (.png, .pdf, .svg).")
-def plot(stored: tuple[Path, ...], output: Path | None) -> None:
-    """Draw the stored results of one or several runs.
+class _Shard(click.ParamType[tuple[int, int]]):
+    """The i-th of n parts, written i/n."""
 
-    Without -o all figures are drawn into the first DIR.
+    name = "i/n"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", str(value), re.ASCII)
+        if not found:
+            self.fail(f"{value!r} is not of the form i/n, such as 1/4", param, ctx)
+        return int(found[1]), int(found[2])
+
+
+@cli.command()
+@click.argument("file")
+@click.option("-o", "store", type=_folder, metavar="STORE", help="Where to store  [results/<sweep name>.zarr].")
+@click.option("--workers", type=int, default=2, show_default=True, metavar="N", help="Processes on this machine.")
+@click.option("--scheduler", metavar="ADDRESS", help="Run on the workers of a Dask scheduler, e.g. tcp://host:8786.")
+@click.option("--shard", type=_Shard(), metavar="I/N", help="Only the I-th of N parts; `merge` puts them together.")
+@click.option("--resume", is_flag=True, help="Compute what STORE lacks.")
+@click.option("--recompute", is_flag=True, help="Replace STORE.")
+@click.option("--dry-run", is_flag=True, help="Check the file and estimate runs, time and size; store nothing.")
+@_json
+@_verbose
+@click.pass_context
+def sweep(
+    ctx: click.Context,
+    file: str,
+    store: Path | None,
+    workers: int,
+    scheduler: str | None,
+    shard: tuple[int, int] | None,
+    resume: bool,
+    recompute: bool,
+    dry_run: bool,
+    as_json: bool,
+    verbose: bool,
+) -> None:
+    """Run a scenario over axes or a sampled design, as the sweep FILE (or shipped name) says.
+
+    STORE is one zarr data set, readable with xarray while it fills. Runs that fail are recorded with their reason.
+    Exits with 4 if some runs failed, 3 if none succeeded.
+
+    \b
+    Examples:
+      interphase-sim sweep coverage_x_coating --dry-run
+      interphase-sim sweep mine.toml --workers 8
+      interphase-sim sweep mine.toml --resume
+      interphase-sim sweep mine.toml --shard 1/4
+      interphase-sim sweep mine.toml --scheduler tcp://node01:8786
+    """
+    from interphase_sim import sweeps
+
+    _listen(verbose)
+    if resume and recompute:
+        raise InputError("--recompute starts again and --resume continues: give one of them")
+    plan = sweeps.load(file)
+    if dry_run:
+        with _only_json(as_json):
+            found = sweeps.estimate(plan, workers)
+        _print_json(found) if as_json else click.echo(sweeps.estimate_text(found))
+        return
+    path = store or sweeps.default_store(plan, shard)
+    ctx.meta[_HINT] = _how_to_resume_sweep(file, path, workers, scheduler, shard)
+    with _only_json(as_json), _progress() as progress:
+        sweeps.run(plan, path, workers, scheduler, shard, resume=resume, recompute=recompute, progress=progress)
+    _print_sweep(ctx, path, as_json)
+
+
+@cli.command()
+@click.argument("stores", nargs=-1, required=True, type=_folder, metavar="STORE...")
+@click.option("-o", "output", type=_folder, required=True, metavar="STORE", help="The new store.")
+@_json
+@click.pass_context
+def merge(ctx: click.Context, stores: tuple[Path, ...], output: Path, as_json: bool) -> None:
+    """Put the shards of one sweep together in a new STORE.
+
+    \b
+    Example:
+      interphase-sim merge results/mine.shard-*.zarr -o results/mine.zarr
+    """
+    from interphase_sim import sweeps
+
+    sweeps.merge(stores, output)
+    _print_sweep(ctx, output, as_json)
+
+
+@cli.command()
+@click.argument("stored", nargs=-1, required=True, type=_folder, metavar="DIR...|STORE")
+@click.option(
+    "-o",
+    "output",
+    type=_folder,
+    metavar="PATH",
+    help="Fade curves only, to this file (.png, .pdf, .svg); a folder for a STORE.",
+)
+@click.option("--cycle", type=int, metavar="N", help="The cycle that maps of a STORE show  [the last].")
+def plot(stored: tuple[Path, ...], output: Path | None, cycle: int | None) -> None:
+    """Draw the stored results of one or several runs, or the STORE of a sweep.
+
+    Without -o all figures of runs are drawn into the first DIR, those of a sweep into a folder beside its STORE.
 
     \b
     Examples:
       interphase-sim plot results/coated
       interphase-sim plot results/bare results/coated -o fade.pdf
+      interphase-sim plot results/coverage_x_coating.zarr --cycle 100
     """
+    if (stored[0] / ".zgroup").exists():
+        _plot_sweep(stored, output, cycle)
+        return
     from interphase_sim import plot as figures
     from interphase_sim.results import load_result
 
@@ -282,6 +381,34 @@ def new(name: str) -> None:
     path = Path(f"{plain}.toml")
     _write(path, template(plain), mode="x")
     click.echo(f"Wrote {path}. Try: interphase-sim run {path}")
+
+
+def _plot_sweep(stored: tuple[Path, ...], output: Path | None, cycle: int | None) -> None:
+    from interphase_sim import sweeps
+
+    if len(stored) > 1:
+        raise InputError(f"{stored[1]}: a sweep is drawn alone; merge puts shards together")
+    (path,) = stored
+    for written in sweeps.draw(path, output or path.with_name(f"{path.stem}_figures"), cycle):
+        click.echo(written)
+
+
+def _how_to_resume_sweep(
+    file: str, store: Path, workers: int, scheduler: str | None, shard: tuple[int, int] | None
+) -> str:
+    command = ["interphase-sim", "sweep", file, "-o", str(store), "--workers", str(workers)]
+    command += ["--scheduler", scheduler] if scheduler else []
+    command += ["--shard", f"{shard[0]}/{shard[1]}"] if shard else []
+    return f"Continue with: {shlex.join([*command, '--resume'])}"
+
+
+def _print_sweep(ctx: click.Context, path: Path, as_json: bool) -> None:
+    """What became of the runs, and the exit code that tells it."""
+    from interphase_sim import sweeps
+
+    told = sweeps.summary(path)
+    _print_json(told) if as_json else click.echo(sweeps.summary_text(told))
+    ctx.exit(sweeps.exit_code(told))
 
 
 def _changed(scenario: "Scenario", settings: tuple[str, ...]) -> "Scenario":

@@ -1,0 +1,187 @@
+"""What a worker does: one run, from the changes of the base scenario to the rows that are kept."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.metadata
+import json
+import math
+import os
+import platform
+import signal
+import threading
+import time
+import tomllib
+from collections.abc import Mapping
+from multiprocessing import parent_process
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from interphase_sim.errors import InputError
+from interphase_sim.scenario import Scenario
+from interphase_sim.sweeps.schema import EndOfLife
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+Array = npt.NDArray[np.float64]
+
+PENDING, DONE, ENDED, FAILED, REFUSED, LOST = range(6)
+STATUS = ("pending", "completed", "end_of_life", "solver_failure", "refused", "lost")
+GOOD = (DONE, ENDED)
+BAD = (FAILED, REFUSED, LOST)
+_PACKAGE = Path(__file__).resolve().parent.parent
+# What can change a number of a run; figures, commands and judgements cannot.
+_DECIDING = (
+    "cell/*.py",
+    "interphase/*.py",
+    "simulation/*.py",
+    "scenario/*.py",
+    "materials/*",
+    "coating.py",
+    "losses.py",
+    "units.py",
+    "sweeps/worker.py",
+)
+_LIBRARIES = ("interphase-sim", "pybamm", "pybammsolvers", "casadi", "numba", "numpy", "scipy")
+
+
+class Job(NamedTuple):
+    """What all runs of a sweep share: its key, the base scenario, the variables and cycles kept, the code's version."""
+
+    key: str
+    base: str
+    outputs: tuple[str, ...]
+    cycles: tuple[int, ...]
+    end_of_life: EndOfLife | None
+    code: str
+
+
+class Task(NamedTuple):
+    """One run: the key of its job, its number and what it changes."""
+
+    job: str
+    run: int
+    changes: Mapping[str, Any]
+
+
+class Outcome(NamedTuple):
+    """What is kept of a run: status, why it ended or what it warns of, seconds, the scenario's digest, the last
+    cycle, the cycle life and the estimated error of jumps [mAh g-1] (not-a-number without), and rows by cycle kept."""
+
+    run: int
+    status: int
+    message: str
+    seconds: float = 0.0
+    digest: str = ""
+    cycles: int = 0
+    cycle_life: float = math.nan
+    jump_error: float = math.nan
+    rows: Mapping[str, Array] = {}
+
+
+_jobs: dict[str, tuple[Job, Scenario]] = {}
+_one_at_a_time = threading.Lock()  # builds of the cell are shared within a process and not made for threads
+
+
+def prepare(job: Job) -> None:
+    """Make this process ready for the runs of a job. Raises InputError where other code would compute them."""
+    if job.code != code():
+        raise InputError("a worker has another version of interphase_sim or of a library than the sweep")
+    _jobs[job.key] = job, Scenario.from_dict(tomllib.loads(job.base))
+
+
+def prepare_process(job: Job) -> None:
+    """The same in a process of a pool, which leaves Ctrl-C to its parent and does not outlive it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    prepare(job)
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def work(task: Task) -> Outcome:
+    """Simulate one run. Whatever goes wrong becomes its outcome."""
+    start = time.perf_counter()
+    with _one_at_a_time:
+        try:
+            outcome = _simulated(task, *_jobs[task.job])
+        except InputError as error:
+            outcome = Outcome(task.run, REFUSED, str(error))
+        except Exception as error:  # a defect in one run must not end a sweep of thousands
+            outcome = Outcome(task.run, FAILED, f"{type(error).__name__}: {error}")
+    return outcome._replace(seconds=time.perf_counter() - start)
+
+
+def _simulated(task: Task, job: Job, base: Scenario) -> Outcome:
+    from interphase_sim.simulation import simulate
+
+    scenario = base.replace(task.changes, where="refused")
+    ds = simulate(scenario)
+    text = str(ds.attrs["status"])
+    status = FAILED if text.startswith("solver failure") else ENDED if text.startswith("end of life") else DONE
+    return Outcome(
+        task.run,
+        status,
+        _message(ds, text, status),
+        digest=scenario.digest()[:16],
+        cycles=ds.sizes["cycle"] - 1,
+        cycle_life=cycle_life(ds["discharge_capacity"].values, job.end_of_life, status),
+        jump_error=_statistics(ds).get("jump_error", math.nan),
+        rows={name: kept(ds[name].values, job.cycles) for name in job.outputs},
+    )
+
+
+def _statistics(ds: xr.Dataset) -> dict[str, float]:
+    found: dict[str, float] = json.loads(ds.attrs["statistics"])
+    return found
+
+
+def _message(ds: xr.Dataset, text: str, status: int) -> str:
+    if status == FAILED:
+        return text
+    warnings = json.loads(ds.attrs["warnings"])
+    return "; ".join(([] if status == DONE else [text]) + [f"warning: {warning}" for warning in warnings])
+
+
+def kept(values: Array, cycles: tuple[int, ...]) -> Array:
+    """The values (done + 1,) at the cycles kept (k,), not-a-number behind the last one done."""
+    padded = np.full(max(cycles[-1] + 1, len(values)), math.nan)
+    padded[: len(values)] = values
+    return padded[list(cycles)]
+
+
+def cycle_life(discharge: Array, rule: EndOfLife | None, status: int) -> float:
+    """The first cycle that is worn out, or in which the cut-off was passed; not-a-number where none was.
+
+    discharge: capacity by cycle (done + 1,) [mAh g-1], from cycle 0, which has none.
+    """
+    if rule is None or status == FAILED:
+        return math.nan
+    capacity = discharge[1:]
+    below = np.flatnonzero(capacity < rule.limit(float(capacity[0]) if capacity.size else math.nan))
+    if below.size:
+        return float(below[0] + 1)
+    return float(len(discharge)) if status == ENDED else math.nan
+
+
+@functools.cache
+def code() -> str:
+    """Digest of the code, tables and library versions that decide a run."""
+    found = hashlib.sha256(platform.python_version().encode())
+    for name in _LIBRARIES:
+        found.update(f"{name} {importlib.metadata.version(name)}".encode())
+    for pattern in _DECIDING:
+        for path in sorted(_PACKAGE.glob(pattern)):
+            if path.suffix in (".py", ".csv"):
+                found.update(path.read_bytes())
+    return found.hexdigest()[:16]
