@@ -70,15 +70,15 @@ class _Cell(NamedTuple):
     colour: str
 
 
-def _styled(draw: Callable[P, T]) -> Callable[P, T]:
+def styled(draw: Callable[P, T]) -> Callable[P, T]:
     """Draw with the style of this module, leaving the caller's settings as they were."""
 
     @wraps(draw)
-    def styled(*args: P.args, **kwargs: P.kwargs) -> T:
+    def drawn(*args: P.args, **kwargs: P.kwargs) -> T:
         with mpl.rc_context(_STYLE):
             return draw(*args, **kwargs)
 
-    return styled
+    return drawn
 
 
 def _cells(results: Sequence[xr.Dataset]) -> list[_Cell]:
@@ -124,7 +124,7 @@ def _marker(cell: str) -> dict[str, Any]:
 _BESIDE: dict[str, Any] = {"color": "0.1", "linestyle": (0, (4, 4)), "linewidth": 1.0, "zorder": 4}
 
 
-@_styled
+@styled
 def fade(results: Sequence[xr.Dataset], measured: Rows | None = None, ax: Axes | None = None) -> Axes:
     """Discharge capacity [mAh g-1 of NCM622] against cycle number, one line per result.
 
@@ -154,7 +154,7 @@ def _line_over_cycles(axes: Axes, cell: _Cell, variable: str, label: str) -> Non
     axes.plot(cycle, values, color=cell.colour, label=label, **marks)
 
 
-@_styled
+@styled
 def capacity_fade(
     results: Sequence[xr.Dataset], measured: Rows | None = None, beside: Sequence[xr.Dataset] = ()
 ) -> Figure:
@@ -217,7 +217,7 @@ def _difference_note(measured: Rows | None) -> Iterator[str]:
         yield f"measured after cycle {row.cycle}: bare about {row.value:g} points below coated"
 
 
-@_styled
+@styled
 def voltage_curves(results: Sequence[xr.Dataset], measured: Rows | None = None) -> Figure:
     """Voltage [V vs LTO] against specific capacity at the output cycles, one panel per result.
 
@@ -287,7 +287,7 @@ def _end_points(cell: _Cell, measured: Rows | None) -> list[tuple[float, float]]
     return ends
 
 
-@_styled
+@styled
 def interphase(results: Sequence[xr.Dataset]) -> Figure:
     """Amounts of the products against cycle above, their depth profiles at the NCM at the output cycles below.
 
@@ -352,7 +352,7 @@ def _cell_and_interface_key(cells: Sequence[_Cell]) -> list[Line2D]:
     return colours + styles
 
 
-@_styled
+@styled
 def unit_cell(result: xr.Dataset) -> Figure:
     """Maps around a gap of a coating: products and ionic conductivity, a row for every output cycle.
 
@@ -409,7 +409,7 @@ def _reaction_height(result: xr.Dataset) -> float:
     return 1e9 * highest or 1.0
 
 
-@_styled
+@styled
 def losses(results: Sequence[xr.Dataset]) -> Figure:
     """Discharge capacity [mAh g-1] lost since cycle 1, stacked by channel; the interaction stands beside."""
     cells = _cells(results)

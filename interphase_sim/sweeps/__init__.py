@@ -27,6 +27,7 @@ Shard = tuple[int, int]
 
 __all__ = [
     "default_store",
+    "draw",
     "estimate",
     "estimate_text",
     "exit_code",
@@ -244,3 +245,11 @@ def merge(parts: Sequence[Path], path: Path) -> None:
         raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def draw(path: Path, folder: Path, cycle: int | None = None) -> list[Path]:
+    """Draw every figure of a store into a folder; returns the files. See ``figures.save_all``."""
+    from interphase_sim.sweeps import figures
+
+    stores.open_store(path)
+    return figures.save_all(stores.dataset(path), folder, cycle)

@@ -207,14 +207,15 @@ class _Round:
         """Keep the outcome of a finished future; its task if its worker died."""
         task = self.flying.pop(future)
         try:
-            self.keep(future.result())
+            outcome = future.result()
         except BrokenExecutor:
             return task
         except CancelledError:  # a cluster that closes takes its tasks back
             self.crew.check()
             return task
         except Exception as error:  # what a cluster makes of a lost worker
-            self.keep(Outcome(task.run, LOST, f"its worker was lost ({type(error).__name__}: {error})"))
+            outcome = Outcome(task.run, LOST, f"its worker was lost ({type(error).__name__}: {error})")
+        self.keep(outcome)
         return None
 
     def _recover(self, broken: list[Task]) -> None:

@@ -272,7 +272,7 @@ def alone(path: Path) -> Iterator[None]:
     except ImportError:  # Windows
         yield
         return
-    with (path / ".lock").open("w") as file:
+    with path.with_name(f".{path.name}.lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

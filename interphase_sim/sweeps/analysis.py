@@ -1,0 +1,194 @@
+"""What the data of a sweep say: ranges, parameters without effect, and what decides a quantity of a sample."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+from scipy import stats
+
+from interphase_sim.errors import InputError
+from interphase_sim.sweeps import store as stores
+from interphase_sim.sweeps.schema import number
+from interphase_sim.sweeps.worker import GOOD, PENDING
+
+Array = npt.NDArray[np.float64]
+SAME = 1e-9  # relative difference of outputs that is none
+CONFIDENCE = 0.95
+RESAMPLES = 2000
+SEED = 0  # of the bootstrap, so that a figure is the same when drawn again
+
+
+class Effects(NamedTuple):
+    """How strongly each input acts on a quantity, with the bounds of its 95 % interval; all (inputs,).
+
+    For Saltelli's design Sobol' indices of first and total order, for any other sample Spearman's rank correlation
+    (total is then None). samples: how many went in.
+    """
+
+    names: tuple[str, ...]
+    first: Array
+    first_low: Array
+    first_high: Array
+    total: Array | None
+    total_low: Array | None
+    total_high: Array | None
+    samples: int
+
+
+def dims(ds: xr.Dataset) -> tuple[str, ...]:
+    """What is varied: dimensions of a run."""
+    return tuple(str(name) for name in ds["status"].dims)
+
+
+def inputs(ds: xr.Dataset) -> tuple[str, ...]:
+    """The inputs of a sampled design; none for a grid."""
+    varied = (str(name) for name, each in ds.coords.items() if each.dims == ("run",))
+    return tuple(name for name in varied if name not in ("run", "matrix"))
+
+
+def outputs(ds: xr.Dataset) -> list[str]:
+    """The outputs by cycle."""
+    return [str(name) for name, each in ds.data_vars.items() if "cycle" in each.dims]
+
+
+def at_cycle(ds: xr.Dataset, name: str, cycle: int | None = None) -> xr.DataArray:
+    """An output in one cycle, the last without; not-a-number where a run did not succeed or get there."""
+    kept = ds["cycle"].values
+    chosen = int(kept[-1]) if cycle is None else cycle
+    if chosen not in kept:
+        raise InputError(f"cycle {chosen} is not kept, these are: {', '.join(map(str, kept))}")
+    return ds[name].sel(cycle=chosen).load().where(ds["status"].isin(GOOD).load())
+
+
+def spread(values: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
+    """Least and greatest over the corners of what is not known of a coating; twice the values without corners."""
+    return (values.min("case"), values.max("case")) if "case" in values.dims else (values, values)
+
+
+def base_value(ds: xr.Dataset, name: str) -> float | str | None:
+    """The base scenario's value on an axis, in the axis' unit; None where it has none."""
+    coordinate = ds[name]
+    key = str(coordinate.attrs.get("long_name", ""))
+    node: Any = tomllib.loads(ds.attrs["base_scenario"])
+    for part in ("coating.core" if "." not in key else key).split("."):
+        node = node.get(part) if isinstance(node, dict) else None
+    raw = node["value"] if isinstance(node, dict) and "value" in node else node
+    if raw is None or coordinate.dtype.kind == "U":
+        return None if raw is None else str(raw)
+    found = number(raw, key)
+    return found.value if found.unit == coordinate.attrs.get("units", "") else _converted(raw, key, coordinate)
+
+
+def _converted(raw: Any, key: str, coordinate: xr.DataArray) -> float | None:
+    """A value in the unit of an axis written in another one, by the straight line through two SI values."""
+    from interphase_sim.scenario import quantity_of
+
+    quantity, unit = quantity_of(key), coordinate.attrs.get("units", "")
+    if quantity is None:
+        return None
+    try:
+        zero, one = quantity.number(f"0 {unit}"), quantity.number(f"1 {unit}")
+    except InputError:
+        return None
+    return round((quantity.number(raw) - zero) / (one - zero), 9)
+
+
+def without_effect(ds: xr.Dataset) -> list[str]:
+    """Swept parameters that change no output in any recorded run, as far as runs that differ in them alone can tell."""
+    if not (ds["status"] != PENDING).all():
+        return []
+    found = []
+    names = inputs(ds)
+    for name in names or [each for each in dims(ds) if ds.sizes[each] > 1]:
+        if _saltelli_same(ds, name) if names else _axis_same(ds, name):
+            found.append(name)
+    return found
+
+
+def _axis_same(ds: xr.Dataset, name: str) -> bool:
+    return all(
+        _equal(values, values.isel({name: [0] * ds.sizes[name]}).values)
+        for values in (each.transpose(*dims(ds)) for each in _compared(ds))
+    )
+
+
+def _equal(values: xr.DataArray, others: Any) -> bool:
+    return bool(np.allclose(values.values, others, rtol=SAME, atol=0, equal_nan=True))
+
+
+def _compared(ds: xr.Dataset) -> list[xr.DataArray]:
+    """Outputs in the first and last cycles kept, and how runs ended."""
+    kept = ds["cycle"].values
+    cycles = {int(kept[min(1, len(kept) - 1)]), int(kept[-1])}
+    each = [ds[name].sel(cycle=cycle).load() for name in outputs(ds) for cycle in sorted(cycles)]
+    return [*each, ds["cycles"].load().astype(float)]
+
+
+def _saltelli_same(ds: xr.Dataset, name: str) -> bool:
+    """Whether runs that differ from those of A in one input alone are the same; unknown without such a design."""
+    if "matrix" not in ds.coords:
+        return False
+    matrix = ds["matrix"].values
+    return all(_equal(each[matrix == name], each[matrix == "A"].values) for each in _compared(ds))
+
+
+def effects(ds: xr.Dataset, values: xr.DataArray) -> Effects:
+    """How the inputs of a sampled design act on a quantity of each run.
+
+    Raises InputError when too few runs succeeded.
+    """
+    return _sobol(ds, values) if "matrix" in ds.coords else _ranks(ds, values)
+
+
+def _sobol(ds: xr.Dataset, values: xr.DataArray) -> Effects:
+    """Sobol' indices (Saltelli 2010) of the samples that are whole, with bootstrap intervals, by scipy.stats."""
+    names = inputs(ds)
+    table = values.values.reshape(-1, len(names) + 2)
+    table = table[np.isfinite(table).all(axis=1)]
+    if len(table) < 4:
+        raise InputError(f"only {len(table)} samples are whole, too few for Sobol' indices")
+    f = {"f_A": table[:, 0][None], "f_B": table[:, 1][None], "f_AB": table[:, 2:].T[:, None]}
+    found = stats.sobol_indices(func=f, n=len(table))
+    bounds = found.bootstrap(confidence_level=CONFIDENCE, n_resamples=RESAMPLES)
+    first, total = bounds.first_order.confidence_interval, bounds.total_order.confidence_interval
+
+    def each(values: Any) -> Array:
+        return np.asarray(values, float).reshape(len(names))
+
+    return Effects(
+        names,
+        each(found.first_order),
+        each(first.low),
+        each(first.high),
+        each(found.total_order),
+        each(total.low),
+        each(total.high),
+        len(table),
+    )
+
+
+def _ranks(ds: xr.Dataset, values: xr.DataArray) -> Effects:
+    """Spearman's rank correlation of every input with the quantity; intervals by Fisher's transformation."""
+    names, ok = inputs(ds), np.isfinite(values.values)
+    if ok.sum() < 5:
+        raise InputError(f"only {ok.sum()} runs succeeded, too few for a correlation")
+    rho = np.array([stats.spearmanr(ds[name].values[ok], values.values[ok]).statistic for name in names])
+    width = stats.norm.ppf(0.5 + CONFIDENCE / 2) * 1.03 / np.sqrt(ok.sum() - 3)
+    z = np.arctanh(np.clip(rho, -0.999999, 0.999999))
+    return Effects(names, rho, np.tanh(z - width), np.tanh(z + width), None, None, None, int(ok.sum()))
+
+
+def known(ds: xr.Dataset) -> dict[str, bool]:
+    """By coating, whether the first of its cases holds its own values, and not a corner of a range."""
+    cases = stores.notes(ds, "coating_cases") or {}
+    return {name: _is_known(each) for name, each in cases.items()}
+
+
+def _is_known(cases: list[dict[str, Any]]) -> bool:
+    keys = {key for case in cases for key in case}
+    varied = [key for key in keys if len({repr(case.get(key)) for case in cases[1:]}) > 1]
+    return all(cases[0].get(key) is None for key in varied) and (len(cases) == 1 or bool(varied))
