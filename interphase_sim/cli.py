@@ -391,6 +391,8 @@ def _plot_sweep(stored: tuple[Path, ...], output: Path | None, cycle: int | None
     (path,) = stored
     for written in sweeps.draw(path, output or path.with_name(f"{path.stem}_figures"), cycle):
         click.echo(written)
+    for name in sweeps.without_effect(path):
+        click.echo(f"No effect: {name} changes no output of any run.")
 
 
 def _how_to_resume_sweep(

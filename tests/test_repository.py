@@ -31,6 +31,9 @@ HEAVY = {
     "rich",
     "scipy",
     "xarray",
+    "dask",
+    "distributed",
+    "zarr",
 }
 
 
@@ -89,7 +92,7 @@ def test_the_wheel_ships_scenarios_criteria_and_measured_data_and_nothing_beside
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         packed = {name for name in archive.namelist() if ".dist-info/" not in name}
-    data = [*ROOT.glob("scenarios/*.toml"), *(ROOT / "validation").glob("*.*")]
+    data = [*ROOT.glob("scenarios/**/*.toml"), *(ROOT / "validation").glob("*.*")]
     assert len(data) >= 6  # four scenario files, two tables of measurements, and the criteria
     shipped = {f"interphase_sim/_shipped/{file.relative_to(ROOT)}" for file in data}
     assert {name for name in packed if "/_shipped/" in name} == shipped
@@ -104,7 +107,7 @@ def test_importing_the_package_loads_nothing_heavy_and_turns_telemetry_off() -> 
 
 
 def test_help_loads_nothing_heavy() -> None:
-    code = "from interphase_sim.cli import cli\nfor c in ([], ['run'], ['validate'], ['info']):\n"
+    code = "from interphase_sim.cli import cli\nfor c in ([], ['run'], ['validate'], ['info'], ['sweep'], ['merge']):\n"
     code += "    cli.make_context('x', [*c], resilient_parsing=True).get_help()"
     assert not _modules_after(code) & HEAVY
 

@@ -37,6 +37,7 @@ __all__ = [
     "summary",
     "summary_text",
     "sweep",
+    "without_effect",
 ]
 
 _FLUSH = 1.0  # s after which finished runs are recorded at the latest
@@ -253,3 +254,10 @@ def draw(path: Path, folder: Path, cycle: int | None = None) -> list[Path]:
 
     stores.open_store(path)
     return figures.save_all(stores.dataset(path), folder, cycle)
+
+
+def without_effect(path: Path) -> list[str]:
+    """Swept parameters of a complete store that change no output of any run."""
+    from interphase_sim.sweeps import analysis
+
+    return analysis.without_effect(stores.dataset(path))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -145,28 +146,34 @@ def effects(ds: xr.Dataset, values: xr.DataArray) -> Effects:
 
 
 def _sobol(ds: xr.Dataset, values: xr.DataArray) -> Effects:
-    """Sobol' indices (Saltelli 2010) of the samples that are whole, with bootstrap intervals, by scipy.stats."""
+    """Sobol' indices (Saltelli 2010) with bootstrap intervals by scipy.stats, of the first whole samples: as many as
+    the largest power of two among them, for scipy takes no other number."""
     names = inputs(ds)
     table = values.values.reshape(-1, len(names) + 2)
     table = table[np.isfinite(table).all(axis=1)]
     if len(table) < 4:
         raise InputError(f"only {len(table)} samples are whole, too few for Sobol' indices")
+    table = table[: 1 << (len(table).bit_length() - 1)]
     f = {"f_A": table[:, 0][None], "f_B": table[:, 1][None], "f_AB": table[:, 2:].T[:, None]}
     found = stats.sobol_indices(func=f, n=len(table))
-    bounds = found.bootstrap(confidence_level=CONFIDENCE, n_resamples=RESAMPLES)
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")  # an input without any effect has no interval, which is then its value
+        bounds = found.bootstrap(confidence_level=CONFIDENCE, n_resamples=RESAMPLES)
     first, total = bounds.first_order.confidence_interval, bounds.total_order.confidence_interval
 
-    def each(values: Any) -> Array:
-        return np.asarray(values, float).reshape(len(names))
+    def each(values: Any, otherwise: Any) -> Array:
+        flat = np.asarray(values, float).reshape(len(names))
+        return np.where(np.isnan(flat), np.asarray(otherwise).reshape(len(names)), flat)
 
+    s, st = found.first_order, found.total_order
     return Effects(
         names,
-        each(found.first_order),
-        each(first.low),
-        each(first.high),
-        each(found.total_order),
-        each(total.low),
-        each(total.high),
+        each(s, 0.0 * s),
+        each(first.low, s),
+        each(first.high, s),
+        each(st, 0.0 * st),
+        each(total.low, st),
+        each(total.high, st),
         len(table),
     )
 

@@ -15,6 +15,7 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import LogLocator, NullLocator, ScalarFormatter
 
 from interphase_sim import measured
 from interphase_sim.errors import InputError
@@ -197,7 +198,11 @@ def maps(ds: xr.Dataset, chosen: Sequence[Quantity]) -> Figure:
                 axes[row, 0].set_ylabel(_axis_words(ds, up))
         axes[0, column].set_title(quantity.title)
         axes[-1, column].set_xlabel(_axis_words(ds, right))
-        figure.colorbar(drawn, ax=axes[:, column], location="bottom", aspect=30, shrink=0.85, pad=0.02)
+        bar = figure.colorbar(drawn, ax=axes[:, column], location="bottom", aspect=30, shrink=0.85, pad=0.02)
+        if isinstance(norm, LogNorm):
+            bar.ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            bar.ax.xaxis.set_major_formatter(ScalarFormatter())
+            bar.ax.xaxis.set_minor_locator(NullLocator())
     key = _map_key(ds, axes, chosen)
     if key:
         figure.legend(handles=key, loc="outside lower center", ncols=len(key))

@@ -203,7 +203,8 @@ def _axis_block(axis: Axis, name: str) -> Block:
     if len({*map(repr, values.tolist())}) < len(values):
         raise InputError(f"{axis.key}: a value is named twice")
     coordinate = Coordinate((name,), values, {"units": unit, "long_name": axis.key})
-    return Block((name,), (len(raw),), {name: coordinate}, (axis.key,), lambda i: {axis.key: raw[i[0]]})
+    keys = (axis.key, *axis.also)
+    return Block((name,), (len(raw),), {name: coordinate}, keys, lambda i: dict.fromkeys(keys, raw[i[0]]))
 
 
 def _ranged(axis: Axis) -> list[Any]:

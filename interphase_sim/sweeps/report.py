@@ -18,6 +18,7 @@ from interphase_sim.sweeps.worker import BAD, GOOD, STATUS
 
 _NO_RUN_SUCCEEDED, _SOME_FAILED = 3, 4
 _REASONS = 10  # that a summary prints
+_LOOKED_THROUGH = 100_000  # runs
 
 
 def estimate(plan: Plan, workers: int) -> dict[str, Any]:
@@ -70,11 +71,21 @@ def summary(path: Path) -> dict[str, Any]:
         "store": str(path),
         "runs": int(store.status.size),
         "status": counts,
+        "without_effect": _without_effect(path, store.status.size),
         "failures": [
             {"message": text, "runs": count, "first": store.labels(example[text])}
             for text, count in reasons.most_common()
         ],
     }
+
+
+def _without_effect(path: Path, runs: int) -> list[str] | None:
+    """Swept parameters that change no output; None where there are too many data to look through in passing."""
+    if runs > _LOOKED_THROUGH:
+        return None
+    from interphase_sim.sweeps import analysis
+
+    return analysis.without_effect(stores.dataset(path))
 
 
 def exit_code(told: dict[str, Any]) -> int:
@@ -116,5 +127,6 @@ def summary_text(told: dict[str, Any]) -> str:
     for failure in told["failures"][:_REASONS]:
         where = ", ".join(f"{name} = {value}" for name, value in failure["first"].items())
         lines.append(f"  {failure['runs']} failed, first at {where}: {failure['message']}")
+    lines += [f"  no effect: {name} changes no output of any run" for name in told["without_effect"] or ()]
     rest = len(told["failures"]) - _REASONS
-    return "\n".join([*lines, f"  and {rest} other reasons (variable message)"] if rest > 0 else lines)
+    return "\n".join([*lines, f"  and {rest} other reasons, in the variable message"] if rest > 0 else lines)

@@ -86,11 +86,13 @@ DimName = Annotated[str, AfterValidator(_checked_dim)]
 class Axis(Section):
     """One dimension of a grid: a list of values, or `count` values from `start` to `stop`.
 
+    also: other keys that always have the same value as `key`.
     key "coating" varies the material of the coating: `values` are names or "all"; `spread` tells which ranges of
     a coating's numbers are run over: those without a value ("missing"), or every stated one ("stated").
     """
 
     key: Key
+    also: Annotated[tuple[Key, ...], Field(strict=False)] = ()
     name: DimName | None = None
     values: Annotated[Any, Field(validate_default=True)] = None
     scale: Literal["linear", "log"] = "linear"
@@ -98,6 +100,13 @@ class Axis(Section):
     stop: Annotated[Any, Field(validate_default=True)] = None
     count: Annotated[int | None, Field(ge=2, le=LARGEST, validate_default=True)] = None
     spread: Literal["missing", "stated"] | None = None
+
+    @field_validator("also")
+    @classmethod
+    def _alike(cls, also: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if also and COATING in (info.data.get("key"), *also):
+            raise InputError("a coating is varied by itself")
+        return also
 
     @field_validator("values")
     @classmethod
@@ -325,7 +334,7 @@ class SweepFile(Section):
     @field_validator("axes")
     @classmethod
     def _different(cls, axes: tuple[Axis, ...], info: ValidationInfo) -> tuple[Axis, ...]:
-        _once([axis.key for axis in axes], info)
+        _once([key for axis in axes for key in (axis.key, *axis.also)], info)
         return axes
 
     @field_validator("design")

@@ -59,15 +59,16 @@ class Store:
         self.status: npt.NDArray[np.int8] = self._arrays["status"][...]
         self.shape = self.status.shape
         self.chunk = self._arrays["seconds"].chunks
-        self.variables = [name for name in self._arrays if self._is_of_runs(name) and name != "status"]
+        by_cycle = (*self.dims, "cycle")
+        self.variables = [name for name in self._arrays if name in _PER_RUN or self._dims(name) == by_cycle]
 
-    def _is_of_runs(self, name: str) -> bool:
-        return tuple(self._arrays[name].attrs["_ARRAY_DIMENSIONS"])[: len(self.shape)] == self.dims
+    def _dims(self, name: str) -> tuple[str, ...]:
+        return tuple(self._arrays[name].attrs["_ARRAY_DIMENSIONS"])
 
     @property
     def dims(self) -> tuple[str, ...]:
         """Dimensions of a run."""
-        return tuple(self._arrays["status"].attrs["_ARRAY_DIMENSIONS"])
+        return self._dims("status")
 
     @property
     def attrs(self) -> dict[str, Any]:

@@ -1,0 +1,204 @@
+"""What sweeps say: ranges, parameters without effect, Sobol' indices, and figures of them all."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+from click.testing import CliRunner
+from matplotlib.figure import Figure
+from sweeping import written
+
+from interphase_sim import sweeps
+from interphase_sim.cli import cli
+from interphase_sim.errors import InputError
+from interphase_sim.sweeps import analysis, figures, store
+from interphase_sim.sweeps.plan import Changes, load
+from interphase_sim.sweeps.worker import DONE, FAILED, Outcome
+
+Number = Callable[[Changes], float]
+COATED = """
+[[axes]]
+key = "coating"
+values = ["LiNbO3 (amorphous)", "Li2ZrO3", "LiPO3 (glass)"]
+
+[[axes]]
+key = "coating.coverage"
+values = [0.0, 0.5, 0.8, 0.9]
+"""
+THREE = """
+[[axes]]
+key = "coating.coverage"
+values = [0.0, 0.5, 0.7867]
+
+[[axes]]
+key = "coating.thickness"
+start = "5 nm"
+stop = "45 nm"
+count = 3
+scale = "log"
+
+[[axes]]
+key = "cell.temperature"
+values = ["25 degC", "45 degC"]
+"""
+SAMPLE = """
+[design]
+method = "{method}"
+seed = 3
+runs = {runs}
+indices = {indices}
+"""
+INPUT = """
+[[design.inputs]]
+key = "{key}"
+distribution = "uniform"
+low = {low}
+high = {high}
+"""
+INPUTS = "".join(
+    INPUT.format(key=key, low=low, high=high)
+    for key, low, high in (
+        ("coating.coverage", 0.5, 0.9),
+        ("coating.covered_rate", 0.1, 0.2),
+        ("cell.utilisation", 0.9, 0.95),
+    )
+)
+
+
+def made_up(folder: Path, varied: str, capacity: Number, failed: Callable[[Changes], bool] = lambda _: False) -> Path:
+    """A full store whose runs were not simulated: their last capacity is a function of their changes."""
+    end = "cycles = 2\n[end_of_life]\nfraction = 0.5"
+    plan = load(written(folder, varied, head=end))
+    path = folder / "made_up.zarr"
+    attrs = {**sweeps._attributes(plan, None)}
+    store.create(path, plan, attrs)
+    opened = store.open_store(path, write=True)
+    opened.write(_outcome(run, plan.changes(run), capacity, failed, plan.file.outputs) for run in range(plan.runs))
+    return path
+
+
+def _outcome(run: int, changes: Changes, capacity: Number, failed: Callable[[Changes], bool], names: Any) -> Outcome:
+    if failed(changes):
+        return Outcome(run, FAILED, "solver failure at cycle 1: made up")
+    last = capacity(changes)
+    rows = {name: np.array([np.nan, 100.0, last]) for name in names}
+    life = 2.0 if last < 50 else np.nan
+    return Outcome(run, DONE, "", 1.0, "0" * 16, 2, life, np.nan, rows)
+
+
+def last(path: Path) -> tuple[xr.Dataset, xr.DataArray]:
+    ds = store.dataset(path)
+    return ds, analysis.at_cycle(ds, "discharge_capacity")
+
+
+def test_sobol_indices_are_those_of_a_linear_function(tmp_path: Path) -> None:
+    """x + 3 y with x, y uniform over widths 0.4 and 0.1: variances 0.16 : 0.09, and nothing from the third."""
+
+    def capacity(changes: Changes) -> float:
+        return 100 * (float(changes["coating.coverage"]) + 3 * float(changes["coating.covered_rate"]))
+
+    ds, values = last(made_up(tmp_path, SAMPLE.format(method="sobol", runs=256, indices="true") + INPUTS, capacity))
+    found = analysis.effects(ds, values)
+    assert (found.names, found.samples) == (("coverage", "covered_rate", "utilisation"), 256)
+    np.testing.assert_allclose(found.first, [0.64, 0.36, 0.0], atol=0.02)  # 256 samples of a smooth function
+    assert found.total is not None
+    np.testing.assert_allclose(found.total, [0.64, 0.36, 0.0], atol=0.02)
+    assert (found.first_low <= found.first).all()
+    assert (found.first <= found.first_high).all()
+    assert analysis.without_effect(ds) == ["utilisation"]
+
+
+def test_samples_with_a_failed_run_are_left_out_and_counted(tmp_path: Path) -> None:
+    path = made_up(
+        tmp_path,
+        SAMPLE.format(method="sobol", runs=64, indices="true") + INPUTS,
+        lambda changes: float(changes["coating.coverage"]),
+        lambda changes: float(changes["coating.covered_rate"]) > 0.19,
+    )
+    found = analysis.effects(*last(path))
+    assert found.samples == 32  # the largest power of two among those that are whole
+    assert found.first[0] == pytest.approx(1.0, abs=0.1)
+
+
+def test_a_latin_hypercube_is_ranked_by_correlation(tmp_path: Path) -> None:
+    varied = SAMPLE.format(method="latin_hypercube", runs=100, indices="false") + INPUTS
+    found = analysis.effects(
+        *last(made_up(tmp_path, varied, lambda changes: -(float(changes["coating.coverage"]) ** 3)))
+    )
+    assert found.total is None
+    assert found.first[0] == pytest.approx(-1.0, abs=1e-12)
+    assert abs(found.first[1:]).max() < 0.3
+
+
+def test_an_axis_that_changes_nothing_is_named(tmp_path: Path) -> None:
+    path = made_up(tmp_path, THREE, lambda changes: 80.0 + len(str(changes.get("coating.coverage", ""))))
+    assert analysis.without_effect(store.dataset(path)) == ["thickness", "temperature"]
+
+
+def test_the_base_scenario_is_found_on_the_axes(tmp_path: Path) -> None:
+    ds = store.dataset(made_up(tmp_path, THREE, lambda _: 80.0))
+    assert [analysis.base_value(ds, name) for name in analysis.dims(ds)] == [0.7867, 15.0, 45.0]
+
+
+def test_known_coatings_are_told_from_ranges(tmp_path: Path) -> None:
+    ds = store.dataset(made_up(tmp_path, COATED, lambda _: 80.0))
+    assert analysis.known(ds) == {"LiNbO3 (amorphous)": True, "Li2ZrO3": False, "LiPO3 (glass)": True}
+
+
+def test_a_range_spans_what_its_corners_give(tmp_path: Path) -> None:
+    def capacity(changes: Changes) -> float:
+        return 80.0 if changes.get("coating.core_conductivity") is None else 1e8 * changes["coating.core_conductivity"]
+
+    _, values = last(made_up(tmp_path, COATED, capacity))
+    low, high = analysis.spread(values.sel(coating="Li2ZrO3", coverage=0.5))
+    assert (float(low), float(high)) == pytest.approx((10.0, 60.0), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("varied", "names"),
+    [
+        (COATED, {"map.png", "fade.png", "ranking.png"}),
+        (THREE, {"map.png", "fade.png"}),
+        (SAMPLE.format(method="sobol", runs=16, indices="true") + INPUTS, {"effects.png", "fade.png"}),
+        (SAMPLE.format(method="latin_hypercube", runs=16, indices="false") + INPUTS, {"effects.png", "fade.png"}),
+        ('[[axes]]\nkey = "coating.coverage"\nvalues = [0.5, 0.6]', {"fade.png"}),
+    ],
+)
+def test_every_kind_of_sweep_is_drawn_by_one_command(varied: str, names: set[str], tmp_path: Path) -> None:
+    def capacity(changes: Changes) -> float:
+        return 40 + 50 * float(changes.get("coating.coverage", 0))
+
+    path = made_up(tmp_path, varied, capacity, lambda changes: changes.get("cell.temperature") == "25 degC")
+    done = CliRunner().invoke(cli, ["plot", str(path)])
+    assert done.exit_code == 0, done.output
+    drawn = {Path(line).name for line in done.stdout.splitlines() if line.endswith(".png")}
+    assert drawn == names == {file.name for file in (tmp_path / "made_up_figures").iterdir()}
+
+
+def _markers(figure: Figure) -> set[tuple[str, float, float]]:
+    lines = [line for axes in figure.axes for line in axes.lines if line.get_marker() in ("o", "s")]
+    return {(str(line.get_marker()), float(line.get_xdata()[0]), float(line.get_ydata()[0])) for line in lines}  # type: ignore[arg-type, index]
+
+
+def test_measured_cells_are_marked_where_they_lie(tmp_path: Path) -> None:
+    """Bare: coverage 0 on the first row; coated: coverage 0.7867 between the second and third value, LiNbO3's row."""
+    ds = store.dataset(made_up(tmp_path, COATED, lambda _: 80.0))
+    marked = _markers(figures.maps(ds, figures.quantities(ds)))
+    between = 1 + (0.7867 - 0.5) / 0.3
+    shape = sorted((marker, round(x, 6), y) for marker, x, y in marked)
+    assert shape == [("o", round(between, 6), 0.0), ("s", 0.0, 0.0)] or shape == [("o", 0.7867, 0.0), ("s", 0.0, 0.0)]
+
+
+def test_a_cycle_that_is_not_kept_is_a_sentence(tmp_path: Path) -> None:
+    done = CliRunner().invoke(cli, ["plot", str(made_up(tmp_path, THREE, lambda _: 80.0)), "--cycle", "7"])
+    assert done.exit_code == 2
+    assert "cycle 7 is not kept, these are: 0, 1, 2" in done.stderr
+
+
+def test_a_sweep_without_results_cannot_be_drawn(tmp_path: Path) -> None:
+    path = made_up(tmp_path, THREE, lambda _: 80.0, lambda _: True)
+    with pytest.raises(InputError, match="no run has succeeded yet"):
+        sweeps.draw(path, tmp_path / "figures")
