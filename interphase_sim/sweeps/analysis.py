@@ -14,13 +14,13 @@ from scipy import stats
 from interphase_sim.errors import InputError
 from interphase_sim.sweeps import store as stores
 from interphase_sim.sweeps.schema import number
-from interphase_sim.sweeps.worker import GOOD, PENDING
+from interphase_sim.sweeps.worker import ENDED, GOOD, PENDING
 
 Array = npt.NDArray[np.float64]
 SAME = 1e-9  # relative difference of outputs that is none
 CONFIDENCE = 0.95
 RESAMPLES = 2000
-SEED = 0  # of the bootstrap, so that a figure is the same when drawn again
+_SPENT = "cut-off is passed"  # in the message of a run that ended so
 
 
 class Effects(NamedTuple):
@@ -62,12 +62,28 @@ def at_cycle(ds: xr.Dataset, name: str, cycle: int | None = None) -> xr.DataArra
     chosen = int(kept[-1]) if cycle is None else cycle
     if chosen not in kept:
         raise InputError(f"cycle {chosen} is not kept, these are: {', '.join(map(str, kept))}")
-    return ds[name].sel(cycle=chosen).load().where(ds["status"].isin(GOOD).load())
+    return with_ends(ds, name).sel(cycle=chosen)
 
 
-def spread(values: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
-    """Least and greatest over the corners of what is not known of a coating; twice the values without corners."""
-    return (values.min("case"), values.max("case")) if "case" in values.dims else (values, values)
+def with_ends(ds: xr.Dataset, name: str) -> xr.DataArray:
+    """An output by cycle, not-a-number where a run did not succeed or get there; but a cell whose cut-off was passed
+    at the applied current has no capacity left, 0, from then on."""
+    values = ds[name].load().where(ds["status"].isin(GOOD).load())
+    if name != "discharge_capacity":
+        return values
+    message = ds["message"].load()
+    spent = (ds["status"] == ENDED).load() & xr.apply_ufunc(lambda text: np.char.find(text, _SPENT) >= 0, message)
+    return values.where(~(spent & (ds["cycle"] > ds["cycles"].load())), 0.0)
+
+
+def spread(values: xr.DataArray, *, censored: bool = False) -> tuple[xr.DataArray, xr.DataArray]:
+    """Least and greatest over the corners of what is not known of a coating; twice the values without corners.
+
+    Not-a-number where a corner has no value; if censored, that is a value beyond all others.
+    """
+    if "case" not in values.dims:
+        return values, values
+    return values.min("case", skipna=censored), values.max("case", skipna=False)
 
 
 def base_value(ds: xr.Dataset, name: str) -> float | str | None:

@@ -22,7 +22,7 @@ from interphase_sim.errors import InputError
 from interphase_sim.plot import COLOURS, DPI, MARKERS, styled
 from interphase_sim.sweeps import analysis
 
-MOST_ROWS, MOST_PANELS = 4, 12
+MOST_ROWS, MOST_PANELS, MOST_LINES, MOST_RANGES = 4, 12, 9, 4
 BASE = 0.02  # how close to the base scenario's value an axis' value is taken for it, relative
 _GREY = "0.85"
 _WORDS = {
@@ -42,6 +42,11 @@ class Quantity(NamedTuple):
     values: xr.DataArray
     name: str
     logarithmic: bool = False
+
+    @property
+    def range(self) -> tuple[xr.DataArray, xr.DataArray]:
+        """Least and greatest over the corners of what is not known."""
+        return analysis.spread(self.values, censored=self.name == "cycle_life")
 
 
 def save_all(ds: xr.Dataset, folder: Path, cycle: int | None = None) -> list[Path]:
@@ -108,7 +113,7 @@ class Panel(NamedTuple):
 
     fixed: dict[str, Any]
     words: str
-    taken: Callable[[xr.DataArray], xr.DataArray]
+    taken: Callable[[Quantity], xr.DataArray]
 
 
 def _plane(ds: xr.Dataset) -> tuple[str, str, list[str]]:
@@ -130,20 +135,26 @@ def _panels(ds: xr.Dataset, left: Sequence[str]) -> list[Panel]:
     picked: list[dict[str, Any]] = [{}]
     if rows is not None:
         picked = [{rows: int(i)} for i in np.unique(np.linspace(0, ds.sizes[rows] - 1, MOST_ROWS).astype(int))]
-    ends: dict[str, Callable[[xr.DataArray], xr.DataArray]] = {"": lambda values: values}
+    ends: dict[str, Callable[[Quantity], xr.DataArray]] = {"": lambda quantity: quantity.values}
     if "case" in ds.dims:
-        ends = {"lowest of the range": lambda v: v.min("case"), "highest of the range": lambda v: v.max("case")}
-    return [
-        Panel(
-            {**fixed, **pick},
-            ", ".join(
-                [*(_labelled(ds, n, ds[n].values[i]) for n, i in pick.items()), *words, *([text] if text else [])]
-            ),
-            taken,
-        )
-        for pick in picked
-        for text, taken in ends.items()
-    ]
+        ends = {"lowest of the range": lambda q: q.range[0], "highest of the range": lambda q: q.range[1]}
+    if any(analysis.known(ds).values()):
+        ends = {"known values": lambda quantity: _known_values(ds, quantity.values), **ends}
+    panels = []
+    for pick in picked:
+        here = [_labelled(ds, name, ds[name].values[i]) for name, i in pick.items()]
+        for text, taken in ends.items():
+            panels.append(Panel({**fixed, **pick}, ", ".join(filter(None, [*here, *words, text])), taken))
+    return panels
+
+
+def _known_values(ds: xr.Dataset, values: xr.DataArray) -> xr.DataArray:
+    """Values at what is known of a coating; not-a-number for coatings of which something is not."""
+    coating = _coating_dim(ds)
+    assert coating is not None
+    known = analysis.known(ds)
+    told = xr.DataArray([known[name] for name in ds[coating].values.tolist()], dims=coating)
+    return values.isel(case=0).where(told)
 
 
 def _nearest(ds: xr.Dataset, name: str) -> int:
@@ -189,7 +200,7 @@ def maps(ds: xr.Dataset, chosen: Sequence[Quantity]) -> Figure:
     for column, quantity in enumerate(chosen):
         norm = _norm(quantity)
         for row, panel in enumerate(panels):
-            shown = panel.taken(quantity.values.isel(panel.fixed)).transpose(up, right)
+            shown = panel.taken(quantity).isel(panel.fixed).transpose(up, right)
             drawn = _map(axes[row, column], ds, shown, right, up, norm, quantity)
             _mark(axes[row, column], ds, panel, right, up)
             if column == 0 and panel.words:
@@ -199,7 +210,7 @@ def maps(ds: xr.Dataset, chosen: Sequence[Quantity]) -> Figure:
         axes[0, column].set_title(quantity.title)
         axes[-1, column].set_xlabel(_axis_words(ds, right))
         bar = figure.colorbar(drawn, ax=axes[:, column], location="bottom", aspect=30, shrink=0.85, pad=0.02)
-        if isinstance(norm, LogNorm):
+        if isinstance(norm, LogNorm) and _powers(norm) < 1.5:  # too few to read the bar by
             bar.ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
             bar.ax.xaxis.set_major_formatter(ScalarFormatter())
             bar.ax.xaxis.set_minor_locator(NullLocator())
@@ -233,6 +244,11 @@ def _norm(quantity: Quantity) -> Normalize:
     return Normalize(min(low, 0.0) if quantity.name == "discharge_capacity" else low, high if high > low else low + 1)
 
 
+def _powers(norm: LogNorm) -> float:
+    """Powers of ten that a logarithmic scale spans."""
+    return math.log10((norm.vmax or 1.0) / (norm.vmin or 1.0))
+
+
 def _place(ds: xr.Dataset, name: str) -> Any:
     return np.arange(ds.sizes[name]) if _is_list(ds, name) else ds[name].values
 
@@ -262,7 +278,8 @@ def _numbers(axes: Axes, x: Any, y: Any, z: Any, drawn: Any) -> None:
         if not np.ma.is_masked(z[j, i]):
             red, green, blue, _ = drawn.cmap(drawn.norm(z[j, i]))
             ink = "black" if 0.3 * red + 0.59 * green + 0.11 * blue > 0.5 else "white"
-            axes.text(x[i], y[j], f"{z[j, i]:.3g}", ha="center", va="center", fontsize=6.5, color=ink)
+            text = f"{z[j, i]:.0f}" if abs(z[j, i]) >= 100 else f"{z[j, i]:.2g}"
+            axes.text(x[i], y[j], text, ha="center", va="center", fontsize=6.5, color=ink)
 
 
 def _contours(axes: Axes, x: Any, y: Any, z: Any) -> None:
@@ -317,7 +334,7 @@ def _marker(cell: str) -> dict[str, Any]:
     return {
         "linestyle": "none",
         "marker": MARKERS[cell],
-        "markersize": 8.5,
+        "markersize": 11,
         "markerfacecolor": "none",
         "markeredgecolor": COLOURS[cell],
         "markeredgewidth": 1.9,
@@ -348,9 +365,9 @@ def _measured(cell: str) -> list[measured.Measured]:
 
 @styled
 def fade_families(ds: xr.Dataset) -> Figure:
-    """Discharge capacity against cycle: a line per value of one axis, a panel per value of another, bands for what is
-    not known; further axes as in the base scenario."""
-    capacity = ds["discharge_capacity"].load()
+    """Discharge capacity against cycle: a line per value of one axis, a panel per value of another; further axes as in
+    the base scenario. Where something is not known, broken lines from the least to the greatest."""
+    capacity = analysis.with_ends(ds, "discharge_capacity")
     names = _shown(ds)
     coating = _coating_dim(ds)
     plain = [name for name in names if name != coating]
@@ -363,11 +380,13 @@ def fade_families(ds: xr.Dataset) -> Figure:
     rows = math.ceil(len(picked) / columns)
     figure = Figure(figsize=(1.0 + 2.9 * columns, 0.9 + 2.5 * rows), layout="constrained")
     every = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
-    shades = _shades(ds.sizes[lines] if lines else 1)
+    drawn = _some(ds.sizes[lines], MOST_RANGES if "case" in ds.dims else MOST_LINES) if lines else [0]
+    shades = _shades(len(drawn))
     for axes, i in zip(every.flat, picked, strict=False):
         here = capacity.isel({**fixed, **({panels: i} if panels else {})})
-        for k, shade in enumerate(shades):
-            _line(axes, here.isel({lines: k}) if lines else here, shade)
+        known = analysis.known(ds).get(str(ds[panels].values[i]), False) if panels else False
+        for k, shade in zip(drawn, shades, strict=True):
+            _line(axes, here.isel({lines: k}) if lines else here, shade, known)
         axes.set_title(_panel_title(ds, panels, i), fontsize=8.5)
         axes.set_xlim(left=0)
     for axes in list(every.flat)[len(picked) :]:
@@ -376,7 +395,7 @@ def fade_families(ds: xr.Dataset) -> Figure:
     for axes in every[-1]:
         axes.set_xlabel("Cycle number")
     figure.supylabel("Discharge capacity (mAh g⁻¹ of NCM622)", fontsize=9)
-    _fade_key(figure, ds, lines, shades, fixed)
+    _fade_key(figure, ds, lines, drawn, fixed)
     return figure
 
 
@@ -388,15 +407,16 @@ def _shades(count: int) -> list[Any]:
     return [mpl.colormaps["viridis"](x) for x in np.linspace(0.0, 0.9, count)]
 
 
-def _line(axes: Axes, values: xr.DataArray, shade: Any) -> None:
+def _line(axes: Axes, values: xr.DataArray, shade: Any, known: bool) -> None:
     cycle = values["cycle"].values
-    low, high = (each.values for each in analysis.spread(values))
-    if "case" in values.dims and np.nanmax(np.nan_to_num(high - low)) > 0:
-        axes.fill_between(cycle, low, high, color=shade, alpha=0.25, linewidth=0)
-        axes.plot(cycle, low, color=shade, linewidth=0.7)
-        axes.plot(cycle, high, color=shade, linewidth=0.7)
-    else:
-        axes.plot(cycle, low, color=shade, linewidth=1.4)
+    ends = [each.values for each in analysis.spread(values)]
+    if "case" not in values.dims or not np.nanmax(np.nan_to_num(ends[1] - ends[0])) > 0:
+        axes.plot(cycle, ends[0], color=shade, linewidth=1.4)
+        return
+    for end in ends:
+        axes.plot(cycle, end, color=shade, linewidth=0.9, linestyle=(0, (4, 2)))
+    if known:
+        axes.plot(cycle, values.isel(case=0).values, color=shade, linewidth=1.4)
 
 
 def _panel_title(ds: xr.Dataset, panels: str | None, i: int) -> str:
@@ -406,18 +426,19 @@ def _panel_title(ds: xr.Dataset, panels: str | None, i: int) -> str:
     return str(value) if panels == _coating_dim(ds) else _labelled(ds, panels, value)
 
 
-def _fade_key(figure: Figure, ds: xr.Dataset, lines: str | None, shades: Sequence[Any], fixed: dict[str, int]) -> None:
-    key: list[Line2D | Patch] = []
+def _fade_key(figure: Figure, ds: xr.Dataset, lines: str | None, drawn: Sequence[int], fixed: dict[str, int]) -> None:
+    key: list[Line2D] = []
     if lines:
-        values = ds[lines].values.tolist()
-        texts = [v if isinstance(v, str) else f"{v:g}" for v in values]
-        key = [Line2D([], [], color=c, label=t) for c, t in zip(shades, texts, strict=True)]
+        values = [ds[lines].values.tolist()[k] for k in drawn]
+        texts = [v if isinstance(v, str) else f"{v:.4g}" for v in values]
+        key = [Line2D([], [], color=c, label=t) for c, t in zip(_shades(len(drawn)), texts, strict=True)]
     if "case" in ds.dims:
-        key.append(Patch(facecolor="0.6", alpha=0.4, label="range of what is not known"))
-    words = [_axis_words(ds, lines)] if lines else []
-    words += [_labelled(ds, name, ds[name].values[i]) for name, i in fixed.items()]
+        words = "least and greatest of what is uncertain"
+        key.append(Line2D([], [], color="0.4", linewidth=0.9, linestyle=(0, (4, 2)), label=words))
+    title = [_axis_words(ds, lines)] if lines else []
+    title += [_labelled(ds, name, ds[name].values[i]) for name, i in fixed.items()]
     if key:
-        figure.legend(handles=key, loc="outside lower center", ncols=min(len(key), 9), title="; at ".join(words))
+        figure.legend(handles=key, loc="outside lower center", ncols=min(len(key), 9), title="; at ".join(title))
 
 
 @styled
