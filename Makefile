@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 export PYBAMM_DISABLE_TELEMETRY := true
 
-.PHONY: validate test check calibrate study-particulate bench verify clean
+.PHONY: validate test check calibrate study-particulate bench bench-sweeps verify clean
 
 validate: $(STAMP)
 	$(BIN)/interphase-sim validate
@@ -29,6 +29,10 @@ study-particulate: $(STAMP)
 # One process at a time: nothing else should run on the machine meanwhile. Goes on where it was interrupted.
 bench: $(STAMP)
 	$(BIN)/python -m validation.performance
+
+# Nothing else should run on the machine meanwhile.
+bench-sweeps: $(STAMP)
+	$(BIN)/python -m validation.sweeps
 
 # Goes on where it was interrupted; verify-orders and the like are parts of it.
 verify: $(STAMP)

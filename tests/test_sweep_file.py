@@ -11,7 +11,7 @@ from sweeping import FAST, GRID, written
 from interphase_sim.errors import InputError
 from interphase_sim.scenario import load_scenario
 from interphase_sim.sweeps import coatings, sampling
-from interphase_sim.sweeps.plan import Plan, load
+from interphase_sim.sweeps.plan import Plan, load, sweep_names
 from interphase_sim.sweeps.schema import Design, Input
 
 SOBOL = """
@@ -232,3 +232,26 @@ def test_distributions_are_what_they_are_called(given: dict[str, Any], quantile:
     law, unit = sampling.law(Input(key="coating.thickness", **given))
     assert unit == "nm"
     assert law.ppf(quantile) == pytest.approx(value, rel=1e-9)
+
+
+@pytest.mark.parametrize("name", sweep_names())
+def test_every_shipped_sweep_loads_and_runs_nothing_twice(name: str) -> None:
+    plan = load(name)
+    assert plan.file.name == name
+    first = plan.firsts()
+    made = {plan.base.replace(plan.changes(int(run))).digest() for run in np.unique(first)[:60]}
+    assert len(made) == min(60, np.unique(first).size)
+
+
+def test_values_may_hold_for_several_keys(tmp_path: Path) -> None:
+    rest = 'also = ["coating.core_activation_energy"]\nvalues = ["0.4 eV", "0.6 eV"]'
+    plan = axis(tmp_path, "kinetics.oxygen.activation_energy", rest)
+    both = ("kinetics.oxygen.activation_energy", "coating.core_activation_energy")
+    assert plan.changes(1) == dict.fromkeys(both, "0.6 eV")
+
+
+def test_the_sweep_of_the_readme_loads(tmp_path: Path) -> None:
+    text = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "thin.toml").write_text(block)
+    assert load(tmp_path / "thin.toml").shape == (4, 4)

@@ -46,7 +46,10 @@ def dims(ds: xr.Dataset) -> tuple[str, ...]:
 
 
 def inputs(ds: xr.Dataset) -> tuple[str, ...]:
-    """The inputs of a sampled design; none for a grid."""
+    """The inputs of a sampled design, in the order of its matrices; none for a grid."""
+    if "matrix" in ds.coords:
+        labels = ds["matrix"].values
+        return tuple(dict.fromkeys(str(label) for label in labels if label not in ("A", "B")))
     varied = (str(name) for name, each in ds.coords.items() if each.dims == ("run",))
     return tuple(name for name in varied if name not in ("run", "matrix"))
 

@@ -22,7 +22,7 @@ from interphase_sim.errors import InputError
 from interphase_sim.plot import COLOURS, DPI, MARKERS, styled
 from interphase_sim.sweeps import analysis
 
-MOST_ROWS, MOST_PANELS, MOST_LINES, MOST_RANGES = 4, 12, 9, 4
+MOST_ROWS, MOST_PANELS, MOST_LINES, MOST_RANGES, MOST_TICKS = 4, 12, 9, 4, 15
 BASE = 0.02  # how close to the base scenario's value an axis' value is taken for it, relative
 _GREY = "0.85"
 _WORDS = {
@@ -261,11 +261,12 @@ def _map(
     colours = "magma_r" if quantity.logarithmic else "viridis"
     drawn = axes.pcolormesh(x, y, z, norm=norm, cmap=colours, shading="nearest", rasterized=True)
     for name, axis in ((right, axes.xaxis), (up, axes.yaxis)):
-        if _is_list(ds, name):
-            labels = [v if isinstance(v, str) else f"{v:g}" for v in ds[name].values.tolist()]
-            axis.set_ticks(np.arange(ds.sizes[name]), labels)
-        elif _is_log(ds[name].values):
+        if _is_log(ds[name].values) and not _is_list(ds, name):
             (axes.set_xscale if axis is axes.xaxis else axes.set_yscale)("log")
+        if ds.sizes[name] <= MOST_TICKS:
+            labels = [v if isinstance(v, str) else f"{v:.3g}" for v in ds[name].values.tolist()]
+            axis.set_ticks(_place(ds, name), labels)
+            axis.set_minor_locator(NullLocator())
     if _is_list(ds, right) or _is_list(ds, up):
         _numbers(axes, x, y, z, drawn)
     elif z.count() > 3 and min(z.shape) > 1:
