@@ -205,3 +205,14 @@ def test_a_sweep_without_results_cannot_be_drawn(tmp_path: Path) -> None:
     path = made_up(tmp_path, THREE, lambda _: 80.0, lambda _: True)
     with pytest.raises(InputError, match="no run has succeeded yet"):
         sweeps.draw(path, tmp_path / "figures")
+
+
+def test_runs_that_all_stopped_early_are_drawn_by_what_they_have(tmp_path: Path) -> None:
+    """Maps of a capacity that no run reached were drawn, empty and with a warning."""
+    path = made_up(tmp_path, THREE, lambda changes: np.nan)
+    ds = store.dataset(path)
+    assert [each.name for each in figures.quantities(ds, cycle=1)] == [
+        "discharge_capacity",
+        "film_resistance_geometric",
+    ]
+    assert figures.quantities(ds) == []

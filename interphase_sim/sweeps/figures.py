@@ -55,7 +55,7 @@ def save_all(ds: xr.Dataset, folder: Path, cycle: int | None = None) -> list[Pat
     cycle: what maps, bars and indices show, the last one kept without. Raises InputError where no run succeeded.
     """
     chosen = quantities(ds, cycle)
-    if not any(np.isfinite(each.values).any() for each in chosen):
+    if not chosen:
         raise InputError("nothing to draw: no run has succeeded yet")
     drawn: dict[str, Figure] = {}
     if analysis.inputs(ds):
@@ -76,7 +76,7 @@ def save_all(ds: xr.Dataset, folder: Path, cycle: int | None = None) -> list[Pat
 
 
 def quantities(ds: xr.Dataset, cycle: int | None = None) -> list[Quantity]:
-    """Capacity, cycle life and film resistance, as far as the sweep keeps them."""
+    """Capacity, cycle life and film resistance, as far as the sweep keeps them and any run has them."""
     number = int(ds["cycle"].values[-1]) if cycle is None else cycle
     found = []
     if "discharge_capacity" in ds:
@@ -92,7 +92,7 @@ def quantities(ds: xr.Dataset, cycle: int | None = None) -> list[Quantity]:
     if not found:
         name = analysis.outputs(ds)[0]
         found.append(Quantity(f"{_WORDS.get(name, name)}, cycle {number}", analysis.at_cycle(ds, name, cycle), name))
-    return found
+    return [each for each in found if np.isfinite(each.values).any()]
 
 
 # Maps
