@@ -274,7 +274,8 @@ def sweep(
         _print_json(found) if as_json else click.echo(sweeps.estimate_text(found))
         return
     path = store or sweeps.default_store(plan, shard)
-    ctx.meta[_HINT] = _how_to_resume_sweep(file, path, workers, scheduler, shard)
+    again = _how_to_resume_sweep(file, path, workers, scheduler, shard)
+    ctx.meta[_HINT] = lambda: again if path.exists() else "Nothing was stored."
     with _only_json(as_json), _progress() as progress:
         sweeps.run(plan, path, workers, scheduler, shard, resume=resume, recompute=recompute, progress=progress)
     _print_sweep(ctx, path, as_json)
