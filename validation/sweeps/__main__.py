@@ -30,14 +30,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if part not in PARTS:
                 print(f"no part is named {part!r}: {', '.join(PARTS)}", file=sys.stderr)
                 return 2
-            rows += PARTS[part](asked.folder, asked.quick)
-            print(_table(rows[-1:]) if len(rows) > 1 else _table(rows), flush=True)
+            found = PARTS[part](asked.folder, asked.quick)
+            print(_table(found), flush=True)
+            rows += found
     except KeyboardInterrupt:
         return 130
     text = "| figure | must | reached | verdict |\n|---|---|---|---|\n" + _table(rows) + "\n"
     asked.folder.mkdir(parents=True, exist_ok=True)
     (asked.folder / "table.md").write_text(text, encoding="utf-8")
-    (asked.folder / "table.json").write_text(json.dumps([row._asdict() for row in rows], indent=1), encoding="utf-8")
+    (asked.folder / "table.json").write_text(
+        json.dumps([row._asdict() for row in rows], indent=1, default=bool), encoding="utf-8"
+    )
     print(f"table: {asked.folder / 'table.md'}")
     return 0 if all(row.met for row in rows) else 1
 
