@@ -190,7 +190,8 @@ def _lsoda(
 def _ivp(
     side: RightSide, leg: tuple[float, float], x: Array, rtol: float, atol: Array, method: str, pattern: Any
 ) -> Array:
-    done = solve_ivp(side, leg, x, method, t_eval=leg[1:], rtol=rtol, atol=atol, jac_sparsity=pattern)
+    with np.errstate(invalid="ignore", over="ignore"):  # BDF subtracts differences it has not filled in yet
+        done = solve_ivp(side, leg, x, method, t_eval=leg[1:], rtol=rtol, atol=atol, jac_sparsity=pattern)
     if not done.success:
         raise RuntimeError(done.message)
     return np.asarray(done.y[:, -1])

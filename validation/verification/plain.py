@@ -179,7 +179,10 @@ def solved(
     side: Callable[[float, Array], Array], span: tuple[float, float], x: Array, size: Array, pattern: Any, rtol: float
 ) -> Array:
     """The state after a span of time, by BDF; ``size``: of what each unknown's absolute tolerance is rtol/100."""
-    done = solve_ivp(side, span, x, "BDF", t_eval=span[1:], rtol=rtol, atol=1e-2 * rtol * size, jac_sparsity=pattern)
+    with np.errstate(invalid="ignore", over="ignore"):  # BDF subtracts differences it has not filled in yet
+        done = solve_ivp(
+            side, span, x, "BDF", t_eval=span[1:], rtol=rtol, atol=1e-2 * rtol * size, jac_sparsity=pattern
+        )
     if not done.success:
         raise RuntimeError(done.message)
     return np.asarray(done.y[:, -1])
