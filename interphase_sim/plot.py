@@ -4,7 +4,7 @@ Nothing here touches `pyplot` or its state: each function returns a Figure or Ax
 Figures take Datasets of `interphase_sim.results`, so stored and fresh results look the same.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import wraps
 from itertools import count
 from pathlib import Path
@@ -508,7 +508,14 @@ def save_all(
     both = [*results, *beside]
     mapped = [cell.data for cell in _cells(both) if "unit_cell" in cell.data]
     figures |= {name: unit_cell(data) for name, data in zip(map_files(both), mapped, strict=True)}
-    folder = Path(directory)
+    return written(figures, Path(directory))
+
+
+def written(figures: Mapping[str, Figure], folder: Path) -> list[Path]:
+    """Figures as files of a folder, by their names.
+
+    Raises InputError naming a folder that cannot be written to.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, figure in figures.items():

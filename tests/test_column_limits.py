@@ -9,21 +9,7 @@ from scipy.optimize import brentq
 from scipy.special import erfc
 
 from interphase_sim.interphase import column, kernels
-from interphase_sim.interphase.column import Column, Drive
-from interphase_sim.interphase.kernels import Rates
-
-# numbers near one; nothing reacts until a test says so
-INERT = Rates(
-    k1=0.0, k2=0.0, k4=0.0, k3=0.0, k3b=0.0, d0=1.0, beta=0.0, t0=10.0, c_eq=1.0,
-    kappa_0=1e6, kappa_cov=0.0, exposed=1.0, r_gap=0.0, v=0.0,
-)  # fmt: skip
-
-
-def after(rates: Rates, duration: float, cells: int, depth: float, oxygen: float = 1.0) -> Column:
-    """A bare uniform column after some time at constant activity."""
-    fresh = column.new_column(column.graded_grid(cells, 2 * depth / cells, depth), rates, 1.0, 1.0)
-    flat = np.zeros(2)
-    return column.advance(fresh, Drive(np.array([0.0, duration]), np.full(2, oxygen), flat, flat), 1e-6)
+from validation.verification.limits import INERT, after
 
 
 def test_oxygen_alone_diffuses_like_an_error_function() -> None:

@@ -19,7 +19,7 @@ from matplotlib.ticker import LogLocator, NullLocator, ScalarFormatter
 
 from interphase_sim import measured
 from interphase_sim.errors import InputError
-from interphase_sim.plot import COLOURS, DPI, MARKERS, styled
+from interphase_sim.plot import COLOURS, MARKERS, styled, written
 from interphase_sim.sweeps import analysis
 
 MOST_ROWS, MOST_PANELS, MOST_LINES, MOST_RANGES, MOST_TICKS = 4, 12, 9, 4, 15
@@ -66,13 +66,7 @@ def save_all(ds: xr.Dataset, folder: Path, cycle: int | None = None) -> list[Pat
         drawn["fade.png"] = sampled_fade(ds) if analysis.inputs(ds) else fade_families(ds)
     if _coating_dim(ds) and "discharge_capacity" in ds:
         drawn["ranking.png"] = ranking(ds, cycle)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, figure in drawn.items():
-            figure.savefig(folder / name, dpi=DPI)
-    except OSError as error:
-        raise InputError(f"{folder}: figures cannot be written ({error.strerror or error})") from error
-    return [folder / name for name in drawn]
+    return written(drawn, folder)
 
 
 def quantities(ds: xr.Dataset, cycle: int | None = None) -> list[Quantity]:
