@@ -353,6 +353,7 @@ def test_a_hold_whose_current_has_fallen_before_it_begins_was_a_solver_failure()
     assert (held.time.size, held.charge, cell.retries) == (1, 0.0, 0)
     assert CHARGED - 0.02 < held.voltage[0] < CHARGED  # at rest, without the drop of C/5
     assert np.array_equal(held.state, charged().state)
+    assert (held.current[0], held.surface[0], held.mean[0]) == (0.0, charged().surface[-1], charged().mean[-1])
 
 
 def test_a_rest_relaxes_the_particle() -> None:

@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -220,8 +222,78 @@ def test_the_exchange_within_a_half_cycle_has_settled() -> None:
     settled = simulate(short(numerics__exchange_tolerance="0.001 mAh/g", numerics__max_iterations=30))
     frozen = simulate(short(numerics__max_iterations=1))
     worst = float(np.abs(discharge(bare()) - discharge(settled)).max())
-    assert worst < 0.05  # numerics.exchange_tolerance, a quarter of the 0.2 mAh/g that is asked for
+    assert worst < 0.1  # half of the 0.2 mAh/g that is asked for
     assert np.abs(discharge(frozen) - discharge(settled))[0] > 10 * worst
+
+
+STILL: dict[str, Any] = {
+    "oxygen__exchange": 0.0, "reactions__sulfide_oxidation": 0.0, "reactions__thiophosphate_oxidation": 0.0,
+}  # fmt: skip
+
+
+def test_what_is_owed_at_first_is_repaid_within_the_step() -> None:
+    """No rate differs from its guess, so only what is owed says that the step must be solved again."""
+    bench = loop.prepare(short(contact__duration=0.0, **STILL))
+    owing = replace(loop.begin(bench), owed=1000.0)
+    done, _ = loop.advance(bench, owing, bench.scenario.protocol.steps[0], 0)
+    assert done.applied == near(1000.0, rel=1e-2)  # two solves last unequally long, by what is owed
+    assert abs(done.owed) < 0.05 * loop.MAH_PER_G
+
+
+def test_wrong_rates_are_weighed_by_the_capacity_that_they_cost() -> None:
+    bench = loop.prepare(short())
+    state, span, last = loop.begin(bench), 1000.0, 2e-3
+    history = SimpleNamespace(time=np.array([0.0, span]), current=np.array([1e-3, 1.5e-3, last]))
+    guess, found = loop.Rates(duration=span), loop.Rates(1e-6, -2e-6, 3e-7, -4e-4, 0.0, span)
+    density = last / (bench.setting.areas["ncm"] * bench.design.ncm_mass * state.ncm.connected)
+    volts, contact = 1e-6 * span * density / loop.STEEPNESS, loop.LEVERAGE * 2e-6 * span
+    expected = volts + contact + 3e-7 * span * loop.FULL_CHARGE / 3600 + 4e-4 * span / 3600
+    assert loop._mismatch(bench, state, history, guess, found) == near(expected, rel=1e-12)  # type: ignore[arg-type]
+    fresh = loop._mismatch(bench, state, history, loop.Rates(), found)  # type: ignore[arg-type]
+    assert fresh == near(expected + abs(state.owed) / 3600, rel=1e-12)
+    assert abs(state.owed) > 1.0
+
+
+def test_rock_salt_forms_along_the_step() -> None:
+    bench = loop.prepare(short(numerics__exchange_tolerance="0.001 mAh/g", numerics__max_iterations=30))
+    before = loop.begin(bench)
+    after, _ = loop.advance(bench, before, bench.scenario.protocol.steps[0], 0)
+    turned = after.ncm.rock_salt - before.ncm.rock_salt
+    assert turned > 1e-4
+    mean = 0.5 * (before.ncm.connected + after.ncm.connected)
+    assert loop.degradation(bench, before, after.rates[0], 0.0).connected == near(mean, rel=1e-9)
+    lithium = (after.lost_to_rock_salt - before.lost_to_rock_salt) / loop.FULL_CHARGE / turned
+    assert lithium == near(0.5 * (before.mean + after.mean), rel=1e-3)  # the last correction turns at the end
+    assert loop._turning(before, loop.Rates(rock_salt=1.0, duration=10.0)) == 0.5 * before.ncm.connected
+
+
+def test_a_step_of_half_a_second_counts() -> None:
+    steps = [CC[0], {"type": "rest", "duration": "0.5 s"}, CC[1]]
+    bench = loop.prepare(short(contact__duration=0.0, protocol__steps=steps, **STILL))
+    rest = bench.scenario.protocol.steps[1]
+    once, _ = loop.advance(bench, loop.begin(bench), rest, 0)
+    assert once.elapsed == near(0.5, rel=1e-12)
+    again, _ = loop.advance(bench, replace(once, owed=1800.0), rest, 0)
+    assert again.applied - once.applied == near(0.5, rel=1e-2)  # owed over half an hour, the least time of repayment
+
+
+def test_rates_are_those_of_their_own_steps() -> None:
+    bench = loop.prepare(short(protocol__steps=[CC[0], REST, CC[1], {"type": "rest", "duration": "2 h"}]))
+    state, charge, discharge = loop.cycle(bench, loop.begin(bench), 1)
+    spans = [history.time[-1] for half in (charge, discharge) for history in half.histories]
+    assert [rates.duration for rates in state.rates] == spans
+    assert loop._last(state).duration == 7200.0
+
+
+def test_a_hold_ends_at_a_current_or_at_a_rate() -> None:
+    def held(until: str) -> xr.Dataset:
+        hold = {"type": "cv", "voltage": "2.85 V", "until_current": until}
+        return simulate(short(cycles=1, protocol__steps=[CC[0], hold, CC[1]]))
+
+    one_c = loop.design_of(short()).current(1.0)
+    rate, current, later = held("C/20"), held(f"{one_c / 20 * 1e3:.15g} mA"), held("C/50")
+    np.testing.assert_allclose(discharge(current), discharge(rate), rtol=1e-9)  # digits of the current
+    assert discharge(later)[0] > discharge(rate)[0] + 0.1
 
 
 # Switches and limits

@@ -242,6 +242,11 @@ def test_the_time_derivative_follows_the_drives() -> None:
     kernels.cell_time_derivative(PLAIN, grid.mesh, w, tuple(slopes), y, ws.bc, ws.ft, ws.ftu)
     found = np.concatenate((ws.ft.ravel(), ws.ftu))
     np.testing.assert_allclose(found, expected, atol=1e-14)  # complex steps are exact to round-off
+    step = ringed.workspace(grid)
+    kernels.cell_right_side(PLAIN, grid.mesh, w, *drives, y, u, step.d, step.bc, step.f, step.fu)
+    kernels.linearise(PLAIN, grid.mesh, w, drives[1], drives[2], 1e-3, tuple(slopes), y, step)
+    assert np.array_equal(step.ft, ws.ft)
+    assert np.array_equal(step.ftu, ws.ftu)
 
 
 @pytest.mark.parametrize("symmetric", [True, False])

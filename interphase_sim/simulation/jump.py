@@ -2,7 +2,7 @@
 
 A jump advances the contacts over the cycles left out with the drives of the last solved cycle, stretched in time,
 then with one cycle as it is, so that the next solved cycle meets fronts that have seen a cycle. What settles within
-a cycle (cell state, charge owed, rates) is extrapolated from the last solved cycles in the square root of the cycle
+a cycle (cell state, rates) is extrapolated from the last solved cycles in the square root of the cycle
 number, along which fade by a growing layer is nearly straight. The cycle after the jump is solved; it must be where
 the earlier ones led, else the jump is made again, shorter. So a sudden change is found by solved cycles.
 """
@@ -35,7 +35,7 @@ NODES = 4  # solved cycles kept
 FIRST = 3  # cycles solved at the start of a protocol block
 ORDER = 2  # of the extrapolation
 SMOOTHER = {1: 8.0, 2: 16.0}  # by order: how much closer interpolation is than the extrapolation that missed
-SETTLED = 3.0  # jump tolerances within which a cycle after a jump settles with its contacts; an upper estimate
+SETTLED = 1.0  # jump tolerances within which a cycle after a jump settles with its contacts; an upper estimate
 ABRUPT = 0.5  # capacity lost to a film that rises abruptly, over the ceiling of what it can cost
 SAFETY, SHORTER, LONGER = 0.9, 0.4, 2.0  # of the next length: share of what is expected to do, bounds of its change
 BIAS = 1.25  # bound of the gain
@@ -43,9 +43,9 @@ COARSER = 4.0  # tolerance of the contacts in cycles left out, over that in solv
 FEWEST = 3  # cycles left out that are stretched
 
 # The first numbers of a trace: charge and discharge capacity [mAh g-1], layer growth [m], swing [1], lithium content
-# of what turned to rock salt and of the charged NCM [1], charge owed [A s kg-1], and at the end of the cycle lithium
+# of what turned to rock salt and of the charged NCM [1], and at the end of the cycle lithium
 # content [1], film [ohm m2] and layer [m].
-CHARGE, DISCHARGE, GROWTH, SWING, TURNED, CHARGED, OWED, MEAN, FILM, LAYER, PLAIN = range(11)
+CHARGE, DISCHARGE, GROWTH, SWING, TURNED, CHARGED, MEAN, FILM, LAYER, PLAIN = range(10)
 RATES = len(Rates.__dataclass_fields__)
 DURATION = list(Rates.__dataclass_fields__).index("duration")
 
@@ -189,7 +189,6 @@ def _trace(landing: Landing, film: float, drives: tuple[Drive, ...]) -> Array:
         after.swings - before.swings,
         lithium / turned if turned > 0 else 0.0,
         float(landing.charge.histories[-1].mean[-1]),
-        after.owed,
         after.mean,
         film,
         ct.layer_thickness(after.contacts),
@@ -352,7 +351,7 @@ def _skipped(bench: Bench, state: State, course: Course, count: int) -> Jump:
     charges = len(halves(bench.scenario.protocol.steps_of(course.numbers[-1]))[0])
     late = sum(r.log_contact * r.duration for r in state.rates[charges : len(course.drives)])
     ncm, lithium = _aged(bench, state, contacts, seen, late)
-    cell, owed = seen.cell.reshape(-1, 1), float(seen.plain[-1, OWED])
+    cell, owed = seen.cell.reshape(-1, 1), state.owed  # a residue of the exchange, which an extrapolation would raise
     released = loop.parasitic_charge(bench, contacts) - loop.parasitic_charge(bench, state.contacts)
     rates = tuple(Rates(*(float(value) for value in step)) for step in seen.rates[-1])
     done = replace(

@@ -27,11 +27,12 @@ LEVERAGE = 80.0  # mAh g-1 of capacity per e-fold of working contact; a ceiling
 @dataclass(frozen=True)
 class Rates:
     """How a protocol step moved the degradation, carried over as the first guess for the same step of the next
-    cycle: film [ohm m2 s-1], ln of the working contact [s-1], parasitic current and the part of it that R3 and
-    R3b release [A kg-1], duration [s]."""
+    cycle: film [ohm m2 s-1], ln of the working contact [s-1], share of rock salt [s-1], parasitic current and the
+    part of it that R3 and R3b release [A kg-1], duration [s]."""
 
     film: float = 0.0
     log_contact: float = 0.0
+    rock_salt: float = 0.0
     parasitic: float = 0.0
     oxidation: float = 0.0
     duration: float = 0.0
@@ -112,20 +113,15 @@ def begin(bench: Bench) -> State:
     decay = losses.contact_decay(bench.scenario.kinetics, ct.layer_thickness(dosed), 0.0)
     idle = 1.0 - bench.design.utilisation
     ncm = Ncm(log_contact=decay, isolated=idle, isolated_lithium=idle * bench.full)
-    state = State(cell=y, contacts=dosed, ncm=ncm, mean=bench.full)
-    taken = replace(state, owed=parasitic_charge(bench, dosed))
-    return _consume(bench, taken, fresh, dosed)
-
-
-def _consume(bench: Bench, state: State, before: Contacts, after: Contacts) -> State:
-    """Turn NCM to rock salt for the oxygen it lost; its lithium is owed to the NCM that stays connected."""
-    share = rock_salt_share(bench, state.ncm, before, after)
-    lithium = share * state.mean * FULL_CHARGE
-    return replace(
-        state,
-        ncm=replace(state.ncm, rock_salt=state.ncm.rock_salt + share),
-        owed=state.owed + lithium,
-        lost_to_rock_salt=state.lost_to_rock_salt + lithium,
+    share = rock_salt_share(bench, ncm, fresh, dosed)
+    lithium = share * bench.full * FULL_CHARGE
+    return State(
+        cell=y,
+        contacts=dosed,
+        ncm=replace(ncm, rock_salt=share),
+        owed=parasitic_charge(bench, dosed) + lithium,
+        lost_to_rock_salt=lithium,
+        mean=bench.full,
     )
 
 
@@ -168,7 +164,7 @@ def degradation(bench: Bench, state: State, guess: Rates, parasitic: float) -> D
         log_diffusion_rate=log_diffusion_rate,
         hindrance_shift=shift,
         hindrance_shift_rate=shift_rate,
-        connected=state.ncm.connected,
+        connected=state.ncm.connected - _turning(state, guess),
         parasitic=parasitic * bench.design.ncm_mass,
     )
 
@@ -197,12 +193,12 @@ def step_current(bench: Bench, step: ConstantCurrent) -> float:
 def advance(bench: Bench, state: State, step: Step, index: int) -> tuple[State, History]:
     """Solve a protocol step together with its contacts until the exchange has settled.
 
-    The film, the working contact and the parasitic current change linearly within the step; their rates come
-    from the same step of the last cycle and are corrected by solving again until the capacity they decide is
-    known within ``numerics.exchange_tolerance``.
+    The film and the working contact change linearly within the step; the connected NCM and the parasitic current,
+    to which the lithium of what turns to rock salt belongs, are their means. Their rates come from the same step of
+    the last cycle and are corrected by solving again until the capacity they decide is known within
+    ``numerics.exchange_tolerance``.
 
-    In the length of a step that is of first order: what is linear within it is of second order, but rock salt and
-    what is owed act from the next step on.
+    In the length of a step what is linear is of second order; a mean misses at the cut-off, at first order, little.
     """
     numerics = bench.scenario.numerics
     guess = state.rates[index] if index < len(state.rates) else Rates()
@@ -222,10 +218,13 @@ def advance(bench: Bench, state: State, step: Step, index: int) -> tuple[State, 
         )
         grown = ct.advance(bench.setting, state.contacts, drive)
         decay, swing = _decay(bench, state.contacts, grown, history)
-        charge = parasitic_charge(bench, grown) - before
+        turned = rock_salt_share(bench, state.ncm, state.contacts, grown)
+        lithium = _rock_salt_lithium(history, turned, _turning(state, guess))
+        charge = parasitic_charge(bench, grown) - before + lithium
         found = Rates(
             (ct.film_resistance(bench.setting, grown) - film_before) / span,
             decay / span,
+            turned / span,
             charge / span,
             (oxidation_charge(bench, grown) - released) / span,
             span,
@@ -239,16 +238,32 @@ def advance(bench: Bench, state: State, step: Step, index: int) -> tuple[State, 
         state,
         cell=history.state,
         contacts=grown,
-        ncm=replace(state.ncm, log_contact=state.ncm.log_contact + decay),
+        ncm=replace(state.ncm, log_contact=state.ncm.log_contact + decay, rock_salt=state.ncm.rock_salt + turned),
         owed=state.owed + charge - passed,
         swings=state.swings + swing,
         elapsed=state.elapsed + span,
         external=state.external - history.charge / bench.design.ncm_mass,
         applied=state.applied + passed,
+        lost_to_rock_salt=state.lost_to_rock_salt + lithium,
         mean=float(history.mean[-1]),
         rates=(*state.rates[:index], found, *state.rates[index + 1 :]),
     )
-    return _consume(bench, done, state.contacts, grown), history
+    return done, history
+
+
+def _turning(state: State, guess: Rates) -> float:
+    """Share of all NCM that is foreseen to turn to rock salt until the middle of a step [1]."""
+    return 0.5 * min(guess.rock_salt * guess.duration, state.ncm.connected)
+
+
+def _rock_salt_lithium(history: History, turned: float, turning: float) -> float:
+    """Lithium of the NCM that turned to rock salt in a step [A s kg-1]; it goes to the NCM that stays connected.
+
+    L = turned x_end + turning (x_start - x_end): at the mean content if half of it was foreseen, as c dx + x dc of a
+    step that was solved with c - turning connected. So the ledger closes.
+    """
+    start, end = float(history.mean[0]), float(history.mean[-1])
+    return (turned * end + turning * (start - end)) * FULL_CHARGE
 
 
 def _decay(bench: Bench, before: Contacts, after: Contacts, history: History) -> tuple[float, float]:
@@ -268,8 +283,9 @@ def _mismatch(bench: Bench, state: State, history: History, guess: Rates, found:
     volts = film / STEEPNESS if on.film else 0.0
     contact = LEVERAGE * abs(found.log_contact - guess.log_contact) * span if on.slow_lithiation else 0.0
     owed = abs(found.parasitic - guess.parasitic) * span / MAH_PER_G
+    turned = abs(found.rock_salt - guess.rock_salt) * span * FULL_CHARGE / MAH_PER_G
     missing = abs(state.owed) / MAH_PER_G if guess.duration == 0 else 0.0
-    return float(volts + contact + owed + missing)
+    return float(volts + contact + owed + turned + missing)
 
 
 def half_cycle(bench: Bench, state: State, steps: tuple[Step, ...], offset: int) -> tuple[State, Half]:

@@ -19,6 +19,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 FOLDER = ROOT / "validation" / "output" / "verification"
 DECIDING = ("interphase_sim/**/*.py", "interphase_sim/materials/*.csv", "scenarios/*.toml")
+ABOVE = "sweeps"  # the room that only starts runs: nothing here runs any of it
 PARTS = (
     "orders",
     "limits",
@@ -59,7 +60,8 @@ def code(part: str) -> str:
 
 @functools.cache
 def _package(root: Path) -> str:
-    deciding = [path for pattern in DECIDING for path in sorted(root.glob(pattern))]
+    found = [path for pattern in DECIDING for path in sorted(root.glob(pattern))]
+    deciding = [path for path in found if path.parent.name != ABOVE]
     return _digest([json.dumps(versions(), sort_keys=True), *map(_content, deciding)])
 
 
