@@ -387,8 +387,9 @@ def fade_families(ds: xr.Dataset) -> Figure:
     for axes in list(every.flat)[len(picked) :]:
         axes.set_axis_off()
     every[0, 0].set_ylim(0, 1.05 * float(capacity.max()))
-    for axes in every[-1]:
+    for axes in list(every.flat)[: len(picked)][-columns:]:  # the lowest of each column
         axes.set_xlabel("Cycle number")
+        axes.tick_params(labelbottom=True)
     figure.supylabel("Discharge capacity (mAh g⁻¹ of NCM622)", fontsize=9)
     _fade_key(figure, ds, lines, drawn, fixed)
     return figure

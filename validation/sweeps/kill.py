@@ -25,7 +25,7 @@ LONGEST = 3.0  # s after the first recorded run in which a kill falls
 
 def killed(folder: Path, quick: bool) -> list[Row]:
     """Kill a sweep's worker or parent at random, resume, and compare with a sweep that nobody disturbed."""
-    plan, wanted = (short(folder, 12, 10), 2) if quick else (short(folder, 40, 25), KILLS)
+    plan, wanted = (short(folder, 12, 10), 2) if quick else (short(folder, 50, 50), KILLS)
     file = folder / "short.toml"
     path, calm = folder / "killed.zarr", folder / "undisturbed.zarr"
     shutil.rmtree(path, ignore_errors=True)
