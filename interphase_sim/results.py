@@ -16,7 +16,6 @@ from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import h5py
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
@@ -25,7 +24,7 @@ from interphase_sim.errors import InputError
 
 SCHEMA_VERSION = 2
 FILE_NAME = "result.nc"
-DIGEST = "content_digest"  # an attribute of the file alone
+SEAL = b"\ninterphase-sim, SHA-256 of all before: "  # behind the netCDF content, where HDF5 minds nothing
 
 INTERFACES = ("ncm", "carbon", "collector")
 SPECIES = ("oxygen", "thiophosphate", "phosphate", "sulfate", "oxidised_sulfur", "P2S5")
@@ -229,7 +228,8 @@ def write(ds: xr.Dataset, path: str | Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            ds.assign_attrs({DIGEST: _digest(ds)}).to_netcdf(part, engine="h5netcdf")
+            ds.to_netcdf(part, engine="h5netcdf")
+            seal(part)
             os.replace(part, path)
         finally:
             part.unlink(missing_ok=True)
@@ -237,45 +237,42 @@ def write(ds: xr.Dataset, path: str | Path) -> None:
         raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
 
 
+def seal(path: Path) -> None:
+    """Append the digest of a file's content to it."""
+    with path.open("r+b") as file:
+        file.write(SEAL + hashlib.sha256(file.read()).hexdigest().encode())
+
+
+def _sealed(path: Path) -> bool:
+    """Whether a file ends with the digest of all before; HDF5 may read a damaged one for ever."""
+    content, _, digest = path.read_bytes().rpartition(SEAL)
+    return digest == hashlib.sha256(content).hexdigest().encode()
+
+
 def read(path: str | Path) -> xr.Dataset:
     """Read a stored result into memory, from its file or from the folder that a run wrote.
 
-    A file knows the digest of its content, so that a flipped bit does not pass for a number.
-    Raises InputError with one sentence for anything but a whole result of this format.
+    Raises InputError with one sentence for anything but a result of this format that nothing has touched since.
     """
     path = _result_file(Path(path))
     try:
-        with h5py.File(path) as file:  # where HDF5 fails on these, h5netcdf prints a traceback of its own
-            dict(file.attrs)
+        if not _sealed(path):
+            raise InputError(f"{path}: damaged, or not as interphase-sim wrote it")
         ds = xr.load_dataset(path, engine="h5netcdf")
+    except InputError:
+        raise
     except PermissionError as error:
         raise InputError(f"{path}: no permission to read it") from error
-    except Exception as error:  # a damaged HDF5 file can raise anything
-        raise InputError(f"{path}: damaged, or not a netCDF result file") from error
+    except Exception as error:  # a file that others have sealed can raise anything
+        raise InputError(f"{path}: not a netCDF result file") from error
     ds.attrs = {name: _attribute(value) for name, value in ds.attrs.items()}
-    digest = ds.attrs.pop(DIGEST, None)
     problem = _format_problem(ds) or _content_problem(ds)
-    if problem is None and digest is not None and digest != _digest(ds):
-        problem = "damaged, its content is not what was written"
     if problem:
         raise InputError(f"{path}: {problem}")
     return ds
 
 
 load_result = read
-
-
-def _digest(ds: xr.Dataset) -> str:
-    """SHA-256 of names, dimensions, values and attributes."""
-    found = hashlib.sha256()
-    for name in sorted(map(str, ds.variables)):
-        variable = ds.variables[name]
-        numbers = variable.dtype.kind in "fiu"
-        values = np.ascontiguousarray(variable.values).tobytes() if numbers else repr(variable.values.tolist()).encode()
-        attrs = sorted((str(key), repr(value)) for key, value in variable.attrs.items())
-        found.update(repr((name, variable.dims, variable.shape, attrs)).encode() + values)
-    found.update(repr(sorted((str(key), repr(value)) for key, value in ds.attrs.items())).encode())
-    return found.hexdigest()
 
 
 def _result_file(path: Path) -> Path:

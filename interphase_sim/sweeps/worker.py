@@ -98,11 +98,12 @@ def prepare(job: Job) -> None:
 def prepare_process(job: Job) -> None:
     """The same in a process of a pool, which leaves Ctrl-C to its parent and does not outlive it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     prepare(job)
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
+    """End this process as soon as the one that started it has ended, however that was."""
     parent = parent_process()
     if parent is not None:
         parent.join()

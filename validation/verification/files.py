@@ -157,6 +157,7 @@ def schemas(run: Run) -> Finding:
         shutil.copy(folder / results.FILE_NAME, path)
         with h5py.File(path, "r+") as file:
             file.attrs["schema_version"] = version
+        results.seal(path)
         wrong += refused(*command.ended("info", path), f"result format {version} is")
     return _finding("older and newer result formats", len(SCHEMAS), wrong, "refused", "")
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from pathlib import Path
 
+from interphase_sim.sweeps.worker import end_with_parent
 from validation.verification import store
 from validation.verification.store import Stored
 from validation.verification.study import Finding, Run
@@ -64,6 +66,7 @@ def _outcome(name: Name, done: Future[Stored]) -> Stored:
 
 
 def _start() -> None:
-    """A worker leaves stdout to the table."""
+    """A worker leaves stdout to the table, and does not outlive its parent."""
+    threading.Thread(target=end_with_parent, daemon=True).start()
     os.dup2(2, 1)
     sys.stdout = sys.stderr
