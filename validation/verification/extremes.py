@@ -18,7 +18,7 @@ from validation.verification.watchdog import DIED, TOO_LONG, Watched
 CASES, PER_CELL = 1000, 20
 CYCLES = 30
 BUDGET = 60.0  # s for a run
-SHOWN = 1200  # characters of a scenario that failed
+SHOWN = 700  # characters of a failure that the table shows; chunks hold the whole
 ENDS = ("completed", "end of life", "solver failure")
 BAD = ("exception", "refused", TOO_LONG, DIED, "unsound")
 
@@ -55,7 +55,7 @@ def _chunk(run: Run, first: int, last: int) -> dict[str, Any]:
             got = got if isinstance(got, dict) else {"end": got, "why": ""}
             found["ends"][got["end"]] += 1
             if got["end"] in BAD:
-                found["failures"].append(f"{got['end']}: {got['why']}; case: {told(case)[:SHOWN]}")
+                found["failures"].append(f"{got['end']}: {got['why']}; case: {told(case)}")
             elif got["end"] == "solver failure":
                 found["gave_up"].append(_reason(got["why"]))
     return found
@@ -73,7 +73,8 @@ def extremes(run: Run) -> Finding:
     ends = sum((Counter(part["ends"]) for part in parts), Counter[str]())
     failures = [text for part in parts for text in part["failures"]]
     gave_up = Counter(reason for part in parts for reason in part["gave_up"])
-    note = "; ".join([*failures, *(f"solver failure, {count} times: {reason}" for reason, count in gave_up.items())])
+    note = "; ".join([text[:SHOWN] for text in failures])
+    note += "; ".join(f"solver failure, {count} times: {reason}" for reason, count in gave_up.items())
     figure = ", ".join(f"{end}: {count}" for end, count in ends.most_common())
     return Finding(
         "extreme scenarios of 30 cycles", sum(ends.values()), len(failures), figure, "no " + ", ".join(BAD), note

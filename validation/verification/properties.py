@@ -252,8 +252,8 @@ def inert(run: Run) -> Finding:
 STUDIES: dict[str, Study] = {
     **_of_contacts(
         "invariants", histories.invariants, _plain,
-        "conserved, positive, rising, repeatable|{:.1e} of what is conserved|1e-10|concentrations and amounts within "
-        "100 tolerances of zero and of rising",
+        "conserved, positive, rising, repeatable|{:.1e} of what is conserved|1e-10, oxygen 1e-9|concentrations and "
+        "amounts within 100 tolerances of zero and of rising",
     ),
     **_of_contacts(
         "resistance", histories.resists_more, _plain,

@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from interphase_sim import results
+from interphase_sim.cell.design import NCM_MOLAR_MASS
 from interphase_sim.interphase.kernels import Array
 from interphase_sim.scenario import Scenario
 from interphase_sim.simulation import loop, simulate
@@ -71,6 +72,7 @@ def _falls(ds: xr.Dataset, scenario: Scenario) -> list[str]:
     floors = _amount_floors(scenario)
     series = {name: (ds[name].values, 0.0) for name in GROWING}
     series["layer_thickness"] = ds.layer_thickness.values, NO_LAYER
+    series["rock_salt_fraction"] = ds.rock_salt_fraction.values, floors["oxygen", "ncm"] * NCM_MOLAR_MASS * 1e3
     if not (scenario.coating and scenario.coating.coverage_loss.si):
         series["film_resistance"] = ds.film_resistance.values, NO_FILM
     for (name, interface), floor in floors.items():

@@ -16,7 +16,7 @@ from validation.verification.strategies import told
 from validation.verification.study import Finding, Run
 
 Check = Callable[[Any], float]  # asserts, and returns a figure; the largest is reported
-LONGEST = 1500  # characters of a message or a case that are kept
+SHOWN = 700  # characters of a failure that the table shows; chunks hold the whole
 
 
 def search(strategy: Any, check: Check, count: int, number: int) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def _told(failure: Exception, case: Any) -> str:
     parts = case if type(case) is tuple else (case,)
     shown = ", ".join(told(part) if isinstance(part, Scenario) else repr(part) for part in parts)
     where = traceback.extract_tb(failure.__traceback__)[-1].name
-    return f"{type(failure).__name__} in {where}: {' '.join(str(failure).split())[:LONGEST]}; case: {shown[:LONGEST]}"
+    return f"{type(failure).__name__} in {where}: {' '.join(str(failure).split())}; case: {shown}"
 
 
 def found(run: Run, key: str, total: int, chunk: Callable[[int, int], dict[str, Any]], size: int) -> dict[str, Any]:
@@ -68,5 +68,5 @@ def found(run: Run, key: str, total: int, chunk: Callable[[int, int], dict[str, 
 
 def finding(study: str, result: dict[str, Any], figure: str, bound: str, note: str = "") -> Finding:
     """The row of a search; ``figure`` has a place for the largest number."""
-    told = "; ".join([*([note] if note else []), *result["failures"]])
+    told = "; ".join([*([note] if note else []), *(failure[:SHOWN] for failure in result["failures"])])
     return Finding(study, result["cases"], len(result["failures"]), figure.format(result["worst"]), bound, told)

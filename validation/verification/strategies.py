@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from hypothesis import HealthCheck, Phase, assume, given, seed, settings
 from hypothesis import strategies as st
+from hypothesis.internal.conjecture import providers
+from hypothesis.internal.constants_ast import Constants
 
 from interphase_sim.cell.parameters import ocp_table
 from interphase_sim.coating import CLOSE_PACKED
@@ -25,6 +27,10 @@ from interphase_sim.interphase.column import Drive
 from interphase_sim.interphase.contacts import Setting
 from interphase_sim.scenario import Scenario, load_scenario
 from interphase_sim.scenario.writer import numbers
+
+# Hypothesis mixes in numbers from the modules that are loaded, which depend on what a process did before; the same
+# seed shall draw the same cases.
+providers._get_local_constants = Constants
 
 Changes = dict[str, Any]
 Strategy = st.SearchStrategy[Any]
