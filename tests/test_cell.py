@@ -356,6 +356,17 @@ def test_a_hold_whose_current_has_fallen_before_it_begins_was_a_solver_failure()
     assert (held.current[0], held.surface[0], held.mean[0]) == (0.0, charged().surface[-1], charged().mean[-1])
 
 
+def test_a_charge_that_is_over_before_it_begins_was_a_solver_failure_of_the_dfn() -> None:
+    """Potentials of the DFN settle at the new current only in the solver, which then found the cell past its end."""
+    cell = Cell(DESIGN, "DFN", particle_cells=10, tolerance=TOLERANCE)
+    start, current = cell.start(), -DESIGN.current(2.0)
+    history = cell.constant_current(start, replace(NOTHING, film=10.0), current, CHARGED, LONG)
+    assert history.reached
+    assert (history.time.size, history.charge, cell.retries) == (1, 0.0, 0)
+    assert (history.current[0], history.mean[0]) == (current, near(cell.mean_stoichiometry(start), rel=1e-12))
+    assert np.array_equal(history.state, start)
+
+
 def test_a_rest_relaxes_the_particle() -> None:
     rest = spm().constant_current(charged().state, NOTHING, 0.0, None, 3600.0)
     assert rest.charge == 0.0

@@ -26,7 +26,7 @@ FILM_REFERENCE = 1e-8  # m, the film's nominal thickness; only resistivity x thi
 # Shares of a step's time at which its history is observed: evenly, and closer where the voltage jumps at the start.
 SHARES = np.concatenate(([0.0, 1e-4, 5e-4, 2e-3, 5e-3], np.linspace(0.0, 1.0, 61)[1:]))
 NEVER = 50.0  # V, a cut-off that is out of reach
-FALLEN = "Events ['Current cut-off'] are non-positive at initial conditions"  # PyBaMM's words for a hold that is over
+OVER = "non-positive at initial conditions"  # PyBaMM's words for a step that is over before it begins
 OBSERVED = (
     "Voltage [V]",
     "X-averaged positive electrode surface potential difference [V]",
@@ -300,7 +300,8 @@ class Cell:
     ) -> History:
         """Charge (current < 0), discharge or rest until the cut-off [V vs LTO] or the time limit [s].
 
-        A cell that is past its cut-off at the very start returns a history of one point, ``reached`` True.
+        A cell that is past its cut-off at the very start returns a history of one point, ``reached`` True; with a model
+        whose potentials are solved for, that may show only once they have settled at the new current.
         Raises SolverFailure when every rung of the retry ladder failed.
         """
         inputs = self._given(effect) | {"Current function [A]": current + effect.parasitic}
@@ -309,7 +310,12 @@ class Cell:
         past = self._past(state, inputs, cut_off, current)
         if past is not None:
             return past
-        return self._solve(self._build(), state, inputs, limit, external=current)
+        try:
+            return self._solve(self._build(), state, inputs, limit, external=current)
+        except SolverFailure as failure:
+            if OVER not in str(failure):
+                raise
+            return _at_once(self._build().observe(np.zeros(1), state.T, inputs), current, state)
 
     def _past(self, state: Array, inputs: dict[str, float], cut_off: float | None, current: float) -> History | None:
         if cut_off is None:
@@ -330,7 +336,7 @@ class Cell:
         try:
             history = self._solve(held, carried(state, free, held), inputs, limit, external=None)
         except SolverFailure as failure:
-            if FALLEN not in str(failure):
+            if OVER not in str(failure):
                 raise
             start = free.observe(np.zeros(1), state.T, inputs | {"Current function [A]": 0.0})
             return _at_once(start, 0.0, state)
@@ -351,7 +357,7 @@ class Cell:
             except (pybamm.SolverError, RuntimeError) as failure:
                 error = failure
                 log.info("solver attempt %d failed: %s", attempt + 1, failure)
-                if FALLEN in str(failure):
+                if OVER in str(failure):
                     break
                 continue
             return self._history(built, found, inputs, external)

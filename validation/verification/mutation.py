@@ -187,9 +187,18 @@ def explained() -> dict[tuple[str, str, str], str]:
 def _digest(target: Target) -> str:
     """Of what decides the outcomes beside the package: the tests, and how they are asked."""
     found = hashlib.sha256(repr(target).encode() + SANDBOX.read_bytes())
-    for path in sorted((ROOT / "tests").glob("*.py")):
+    for path in _suite(target):
         found.update(path.read_bytes())
     return found.hexdigest()[:8]
+
+
+def _suite(target: Target) -> Iterator[Path]:
+    """The files of the tests that meet a target, those that they import from, and all that help tests."""
+    files = {path.stem: path for path in sorted((ROOT / "tests").glob("*.py"))}
+    met_by = {Path(test.partition("::")[0]).stem for test in target.tests}
+    for name in sorted(met_by):
+        met_by |= set(re.findall(r"^from (test_\w+) import", files[name].read_text(encoding="utf-8"), re.MULTILINE))
+    yield from (path for name, path in files.items() if name in met_by or not name.startswith("test_"))
 
 
 def outcomes(run: Run, target: Target, compiled: bool) -> list[Outcome]:
