@@ -80,7 +80,7 @@ COUPLING = (
     Target("coating.py", 25, ("tests/test_coating.py", "tests/test_contacts.py")),
     Target("interphase/contacts.py", 25, ("tests/test_contacts.py", "tests/test_simulation.py")),
     Target("cell/runner.py", 25, ("tests/test_cell.py", "tests/test_simulation.py"), PLAIN),
-    Target("simulation/loop.py", 50, ("tests/test_simulation.py", "tests/test_cell.py"), PLAIN),
+    Target("simulation/loop.py", 50, ("tests/test_loop.py", "tests/test_simulation.py", "tests/test_cell.py"), PLAIN),
     Target("simulation/jump.py", 35, ("tests/test_jump.py",)),
 )
 
