@@ -93,8 +93,9 @@ def _fall(old: Column, new: Column) -> float:
 
 
 def _touched(col: Column) -> float:
-    """Depth of the cells where anything reacted, one at least [m]."""
+    """Depth of the cells where anything reacted or oxygen came, one at least [m]."""
     touched = np.abs(col.y[kernels.PS4] - T0) + np.abs(col.y[kernels.S2] - T0) > ROUND_OFF * T0
+    touched |= col.y[kernels.OX] > ROUND_OFF * col.rates.c_eq
     return float(col.grid.width[touched].sum()) + float(col.grid.width[0])
 
 
