@@ -256,7 +256,7 @@ def test_survivors_are_explained_by_mutants_that_exist() -> None:
 
 
 def test_enough_mutants_are_drawn() -> None:
-    assert sum(target.number for target in mutation.KERNELS + mutation.COUPLING) >= 300
+    assert sum(target.number for group in mutation.STUDIES for target in mutation.targets(group)) >= 300
 
 
 # The parts at quick sizes

@@ -29,8 +29,14 @@ from validation.verification.study import SEED, Finding, Run, Study
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 EXPLAINED = HERE / "survivors.toml"
+TARGETS = HERE / "targets.toml"
 SANDBOX = HERE / "sandbox.py"
-READS = ("validation/verification/survivors.toml", "validation/verification/sandbox.py", "tests/*.py")
+READS = (
+    "validation/verification/survivors.toml",
+    "validation/verification/targets.toml",
+    "validation/verification/sandbox.py",
+    "tests/*.py",
+)
 COPIED = ("interphase_sim", "tests", "scenarios", "validation", "pyproject.toml")
 LEFT = shutil.ignore_patterns("__pycache__", "output", "particulate", "performance")
 HEAVY = "numpy,scipy.integrate,scipy.optimize,scipy.sparse.linalg,numba,pytest,pydantic,pint,xarray,pybamm"
@@ -48,41 +54,6 @@ class Target:
     number: int
     tests: tuple[str, ...]
     without: tuple[str, ...] = ()
-
-
-# Kernels run as plain Python: what takes long then, or means nothing, is left out.
-INTERPRETED = (
-    "tests/test_unitcell.py::test_fluxes_between_rings_by_hand",
-    "tests/test_unitcell.py::test_oxygen_enters_by_the_floor_of_the_gap_and_the_top_of_the_coating",
-    "tests/test_unitcell.py::test_the_inlet_of_a_single_ring_over_the_coating_is_never_left_out",
-    "tests/test_unitcell.py::test_the_eliminated_solve_inverts_the_dense_jacobian",
-    "tests/test_unitcell.py::test_the_time_derivative_follows_the_drives",
-    "tests/test_unitcell.py::test_a_band_is_factorised_within_its_envelope",
-    "tests/test_column_order.py::test_the_error_estimate_is_that_of_an_embedded_second_order_method",
-    "tests/test_column_order.py::test_third_order_in_time_against_an_exact_solution",
-    "tests/test_column.py",
-    "tests/test_column_order.py::test_third_order_in_time_with_everything_coupled",
-)
-LONG = (
-    "conserved",
-    "tighter_tolerance",
-    "stops_at_its_reach",
-    "cut_anywhere",
-    "edited_kernel",
-    "all_compiled_code",
-    "compiled_and_interpreted",
-)
-KERNELS = (Target("interphase/kernels.py", 150, INTERPRETED, LONG),)
-# What these run is plain PyBaMM.
-PLAIN = ("three_models_run", "may_be_coarse", "sauter_radius", "loads_anywhere")
-COUPLING = (
-    Target("losses.py", 15, ("tests/test_losses.py", "tests/test_simulation.py")),
-    Target("coating.py", 25, ("tests/test_coating.py", "tests/test_contacts.py")),
-    Target("interphase/contacts.py", 25, ("tests/test_contacts.py", "tests/test_simulation.py")),
-    Target("cell/runner.py", 25, ("tests/test_cell.py", "tests/test_simulation.py"), PLAIN),
-    Target("simulation/loop.py", 50, ("tests/test_loop.py", "tests/test_simulation.py", "tests/test_cell.py"), PLAIN),
-    Target("simulation/jump.py", 35, ("tests/test_jump.py",)),
-)
 
 
 @dataclass(frozen=True)
@@ -154,6 +125,12 @@ def sandbox(folder: Path, compiled: bool) -> Iterator[Sandbox]:
             process.kill()
 
 
+def targets(group: str) -> list[Target]:
+    """The modules of a group."""
+    table = tomllib.loads(TARGETS.read_text(encoding="utf-8"))[group]
+    return [Target(one["module"], one["number"], tuple(one["tests"]), tuple(one.get("without", ()))) for one in table]
+
+
 def drawn(target: Target, seed: int = SEED) -> list[Mutant]:
     """The mutants of a target."""
     source = (ROOT / "interphase_sim" / target.module).read_text(encoding="utf-8")
@@ -214,8 +191,8 @@ def outcomes(run: Run, target: Target, compiled: bool) -> list[Outcome]:
     return [Outcome(**outcome) for chunk in chunks for outcome in chunk["outcomes"]]
 
 
-def _study(targets: tuple[Target, ...], compiled: bool, name: str, run: Run) -> Finding:
-    found = [outcome for target in targets for outcome in outcomes(run, target, compiled)]
+def _study(group: str, compiled: bool, name: str, run: Run) -> Finding:
+    found = [outcome for target in targets(group) for outcome in outcomes(run, target, compiled)]
     reasons = explained()
     alive = [o for o in found if not o.noticed]
     open_ = [o for o in alive if (o.file, o.function, o.change) not in reasons]
@@ -226,6 +203,7 @@ def _study(targets: tuple[Target, ...], compiled: bool, name: str, run: Run) -> 
 
 
 STUDIES: dict[str, Study] = {
-    "kernels": functools.partial(_study, KERNELS, False, "the kernels, run as plain Python"),
-    "coupling": functools.partial(_study, COUPLING, True, "the coupling"),
+    "kernels": functools.partial(_study, "kernels", False, "the kernels, run as plain Python"),
+    "contacts": functools.partial(_study, "contacts", True, "the contacts and losses"),
+    "loop": functools.partial(_study, "loop", True, "the cell, the loop and its jumps"),
 }
