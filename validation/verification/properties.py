@@ -36,6 +36,7 @@ RUNS, PER_CELL = 200, 10
 LONG_RUNS, LONG = 20, 1000
 PAIRS, PAIR_CYCLES = 100, 12
 NOTICED = 0.2  # mAh g-1, from which on a coupled run against the order is listed
+SAME = 10.0  # solver tolerances
 NOTHING = 1e-15  # mol g-1, round-off of what all electrolyte holds
 EVEN: Changes = {"kinetics.oxygen.converted_diffusivity_ratio": 1.0}
 HARMLESS: Changes = {
@@ -228,25 +229,27 @@ def _why(slow: Any, fast: Any, last: int) -> str:
 
 
 def inert(run: Run) -> Finding:
-    """A closed coating that lets nothing pass leaves plain cycling, bit for bit."""
+    """A closed coating that lets nothing pass leaves plain cycling, but for the charge of round-off in its amounts."""
 
     def check(scenario: Scenario) -> float:
         closed = scenario.replace(HARMLESS | CLOSED)
         plain = scenario.replace(HARMLESS | {"coating": None, "kinetics.oxygen.exchange": 0.0})
         one, other = simulate(closed), simulate(plain)
         assert one.attrs["status"] == other.attrs["status"], (one.attrs["status"], other.attrs["status"])
-        for name in ("charge_capacity", "discharge_capacity", "mean_discharge_voltage"):
-            assert np.array_equal(one[name].values, other[name].values, equal_nan=True), name
+        names = ("charge_capacity", "discharge_capacity", "mean_discharge_voltage")
+        apart = max(float(np.nanmax(np.abs(one[name] / other[name] - 1), initial=0.0)) for name in names)
+        apart /= scenario.numerics.solver_tolerance
+        assert apart <= SAME, f"{apart:.1e} solver tolerances"
         assert float(np.abs(one.amount).max()) < NOTHING
         assert np.ptp(one.film_resistance.values) == 0
-        return 0.0
+        return apart
 
     def chunk(first: int, last: int) -> dict[str, Any]:
         cell = runs.a_cell(("SPM",), run.seed + first)
         return search(scenarios(10, cell, UNIT_CELLS, bare=False), check, last - first, run.seed + first)
 
     result = found(run, "inert", RUNS // 2, chunk, PER_CELL)
-    return finding("an inert closed coating leaves plain cycling", result, "equal bits", "equal bits")
+    return finding("an inert closed coating leaves plain cycling", result, "{:.1e} solver tolerances", f"{SAME:g}")
 
 
 STUDIES: dict[str, Study] = {
