@@ -136,3 +136,11 @@ def test_the_cell_is_foreseen_along_a_straight_line_and_the_rest_along_a_bent_on
     np.testing.assert_allclose(found.cell, 23.0, rtol=1e-12)
     np.testing.assert_allclose(found.plain[:, 0], np.arange(17, 26), rtol=1e-12)
     assert found.rates.shape == (9, 1, len(astuple(Rates())))
+
+
+@pytest.mark.parametrize(("kept", "expected"), [(13.0, [2.5, 7.5]), (3.0, [1.0, 3.0]), (5.0, [0.5, 1.5])])
+def test_a_dead_cell_charged_less_than_nothing(kept: float, expected: list[float]) -> None:
+    """What is shared out keeps signs and proportions; where it would leave nothing it is left."""
+    solved, charge = np.array([1.0, 1, 0, 0, 1]), np.array([np.nan, 1.0, 1, 3, 2])
+    found = jump.balanced(solved, charge, np.zeros(5), np.array([0.0, 1, np.nan, np.nan, kept]))
+    np.testing.assert_allclose(found[2:4], expected, rtol=1e-12)

@@ -438,7 +438,8 @@ def filled(solved: Array, values: Array, protocol: Protocol) -> Array:
 
 
 def balanced(solved: Array, charge: Array, discharge: Array, kept: Array) -> Array:
-    """Charge capacities whose sum agrees with the ledger: what cycles left out keep is shared out evenly.
+    """Charge capacities whose sum agrees with the ledger: what cycles left out keep is shared out in proportion, so
+    that a cell with next to no capacity left charges no negative one.
 
     kept (cycles,): net charge since the start, at solved cycles [mAh g-1].
     """
@@ -447,5 +448,7 @@ def balanced(solved: Array, charge: Array, discharge: Array, kept: Array) -> Arr
         if b > a + 1:
             rows = slice(a + 1, b + 1)
             missing = kept[b] - kept[a] - (result[rows] - discharge[rows]).sum()
-            result[a + 1 : b] += missing / (b - a - 1)
+            whole = float(result[a + 1 : b].sum())
+            if whole > 0 and whole + missing > 0:
+                result[a + 1 : b] *= 1.0 + missing / whole
     return result
