@@ -273,7 +273,7 @@ def _numbers(axes: Axes, x: Any, y: Any, z: Any, drawn: Any) -> None:
         if not np.ma.is_masked(z[j, i]):
             red, green, blue, _ = drawn.cmap(drawn.norm(z[j, i]))
             ink = "black" if 0.3 * red + 0.59 * green + 0.11 * blue > 0.5 else "white"
-            text = f"{z[j, i]:.0f}" if abs(z[j, i]) >= 100 else f"{z[j, i]:.2g}"
+            text = f"{z[j, i]:.0f}" if abs(z[j, i]) >= 99.5 else f"{z[j, i]:.2g}"
             axes.text(x[i], y[j], text, ha="center", va="center", fontsize=6.5, color=ink)
 
 
