@@ -243,10 +243,11 @@ def seal(path: Path) -> None:
         file.write(SEAL + hashlib.sha256(file.read()).hexdigest().encode())
 
 
-def _sealed(path: Path) -> bool:
-    """Whether a file ends with the digest of all before; HDF5 may read a damaged one for ever."""
+def _check_seal(path: Path) -> None:
+    """Raise InputError unless a file ends with the digest of all before; HDF5 may read a damaged one for ever."""
     content, _, digest = path.read_bytes().rpartition(SEAL)
-    return digest == hashlib.sha256(content).hexdigest().encode()
+    if digest != hashlib.sha256(content).hexdigest().encode():
+        raise InputError(f"{path}: damaged, or not as interphase-sim wrote it")
 
 
 def read(path: str | Path) -> xr.Dataset:
@@ -256,8 +257,7 @@ def read(path: str | Path) -> xr.Dataset:
     """
     path = _result_file(Path(path))
     try:
-        if not _sealed(path):
-            raise InputError(f"{path}: damaged, or not as interphase-sim wrote it")
+        _check_seal(path)
         ds = xr.load_dataset(path, engine="h5netcdf")
     except InputError:
         raise

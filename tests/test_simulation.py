@@ -244,12 +244,12 @@ def test_wrong_rates_are_weighed_by_the_capacity_that_they_cost() -> None:
     bench = loop.prepare(short())
     state, span, last = loop.begin(bench), 1000.0, 2e-3
     history = SimpleNamespace(time=np.array([0.0, span]), current=np.array([1e-3, 1.5e-3, last]))
-    guess, found = loop.Rates(duration=span), loop.Rates(1e-6, -2e-6, 3e-7, -4e-4, 0.0, span)
+    guess, found = loop.Rates(5e-7, -1e-6, 1e-7, -1e-4, 0.0, span), loop.Rates(1e-6, -2e-6, 3e-7, -4e-4, 0.0, span)
     density = last / (bench.setting.areas["ncm"] * bench.design.ncm_mass * state.ncm.connected)
-    volts, contact = 1e-6 * span * density / loop.STEEPNESS, loop.LEVERAGE * 2e-6 * span
-    expected = volts + contact + 3e-7 * span * loop.FULL_CHARGE / 3600 + 4e-4 * span / 3600
+    volts, contact = 5e-7 * span * density / loop.STEEPNESS, loop.LEVERAGE * 1e-6 * span
+    expected = volts + contact + 2e-7 * span * loop.FULL_CHARGE / 3600 + 3e-4 * span / 3600
     assert loop._mismatch(bench, state, history, guess, found) == near(expected, rel=1e-12)  # type: ignore[arg-type]
-    fresh = loop._mismatch(bench, state, history, loop.Rates(), found)  # type: ignore[arg-type]
+    fresh = loop._mismatch(bench, state, history, replace(guess, duration=0.0), found)  # type: ignore[arg-type]
     assert fresh == near(expected + abs(state.owed) / 3600, rel=1e-12)
     assert abs(state.owed) > 1.0
 

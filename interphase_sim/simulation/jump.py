@@ -2,9 +2,10 @@
 
 A jump advances the contacts over the cycles left out with the drives of the last solved cycle, stretched in time,
 then with one cycle as it is, so that the next solved cycle meets fronts that have seen a cycle. What settles within
-a cycle (cell state, rates) is extrapolated from the last solved cycles in the square root of the cycle
-number, along which fade by a growing layer is nearly straight. The cycle after the jump is solved; it must be where
-the earlier ones led, else the jump is made again, shorter. So a sudden change is found by solved cycles.
+a cycle (cell state, rates) is extrapolated from the last solved cycles in the square root of the cycle number, along
+which fade by a growing layer is nearly straight; what is owed, a residue, stays. The cycle after the jump is solved;
+it must be where the earlier ones led, else the jump is made again, shorter. So a sudden change is found by solved
+cycles.
 """
 
 from __future__ import annotations
@@ -35,7 +36,6 @@ NODES = 4  # solved cycles kept
 FIRST = 3  # cycles solved at the start of a protocol block
 ORDER = 2  # of the extrapolation
 SMOOTHER = {1: 8.0, 2: 16.0}  # by order: how much closer interpolation is than the extrapolation that missed
-SETTLED = 1.0  # jump tolerances within which a cycle after a jump settles with its contacts; an upper estimate
 ABRUPT = 0.5  # capacity lost to a film that rises abruptly, over the ceiling of what it can cost
 SAFETY, SHORTER, LONGER = 0.9, 0.4, 2.0  # of the next length: share of what is expected to do, bounds of its change
 BIAS = 1.25  # bound of the gain
@@ -43,8 +43,8 @@ COARSER = 4.0  # tolerance of the contacts in cycles left out, over that in solv
 FEWEST = 3  # cycles left out that are stretched
 
 # The first numbers of a trace: charge and discharge capacity [mAh g-1], layer growth [m], swing [1], lithium content
-# of what turned to rock salt and of the charged NCM [1], and at the end of the cycle lithium
-# content [1], film [ohm m2] and layer [m].
+# of what turned to rock salt and of the charged NCM [1], and at the end of the cycle lithium content [1], film
+# [ohm m2] and layer [m].
 CHARGE, DISCHARGE, GROWTH, SWING, TURNED, CHARGED, MEAN, FILM, LAYER, PLAIN = range(10)
 RATES = len(Rates.__dataclass_fields__)
 DURATION = list(Rates.__dataclass_fields__).index("duration")
@@ -261,7 +261,7 @@ def _settled(course: Course, landing: Landing) -> Landing:
 def loose(bench: Bench) -> Bench:
     """The bench for cycles that nobody asks for, whose capacity need not be known closer than jumps are."""
     numerics = bench.scenario.numerics
-    tolerance = max(numerics.exchange_tolerance.si, SETTLED * numerics.jump_tolerance.si) / MAH_PER_G
+    tolerance = max(numerics.exchange_tolerance.si, numerics.jump_tolerance.si) / MAH_PER_G
     changed = bench.scenario.replace({"numerics.exchange_tolerance": f"{tolerance} mAh/g"})
     return replace(bench, scenario=changed)
 
@@ -351,7 +351,7 @@ def _skipped(bench: Bench, state: State, course: Course, count: int) -> Jump:
     charges = len(halves(bench.scenario.protocol.steps_of(course.numbers[-1]))[0])
     late = sum(r.log_contact * r.duration for r in state.rates[charges : len(course.drives)])
     ncm, lithium = _aged(bench, state, contacts, seen, late)
-    cell, owed = seen.cell.reshape(-1, 1), state.owed  # a residue of the exchange, which an extrapolation would raise
+    cell = seen.cell.reshape(-1, 1)
     released = loop.parasitic_charge(bench, contacts) - loop.parasitic_charge(bench, state.contacts)
     rates = tuple(Rates(*(float(value) for value in step)) for step in seen.rates[-1])
     done = replace(
@@ -359,10 +359,9 @@ def _skipped(bench: Bench, state: State, course: Course, count: int) -> Jump:
         cell=cell,
         contacts=contacts,
         ncm=ncm,
-        owed=owed,
         swings=swings,
         elapsed=state.elapsed + float(seen.durations.sum()),
-        applied=state.applied + released + lithium + state.owed - owed,
+        applied=state.applied + released + lithium,
         lost_to_rock_salt=state.lost_to_rock_salt + lithium,
         mean=bench.cell.mean_stoichiometry(cell),
         rates=(*rates, *state.rates[len(rates) :]),

@@ -73,8 +73,8 @@ def extremes(run: Run) -> Finding:
     ends = sum((Counter(part["ends"]) for part in parts), Counter[str]())
     failures = [text for part in parts for text in part["failures"]]
     gave_up = Counter(reason for part in parts for reason in part["gave_up"])
-    note = "; ".join([text[:SHOWN] for text in failures])
-    note += "; ".join(f"solver failure, {count} times: {reason}" for reason, count in gave_up.items())
+    reasons = [f"solver failure, {count} times: {reason}" for reason, count in gave_up.items()]
+    note = "; ".join([*(text[:SHOWN] for text in failures), *reasons])
     figure = ", ".join(f"{end}: {count}" for end, count in ends.most_common())
     return Finding(
         "extreme scenarios of 30 cycles", sum(ends.values()), len(failures), figure, "no " + ", ".join(BAD), note

@@ -87,16 +87,22 @@ def _fall(old: Column, new: Column) -> float:
     scale[kernels.OX] = new.rates.c_eq
     negative = float((-new.y / scale[:, None]).max())
     first, second = column.amounts(old), column.amounts(new)
-    reacted = T0 * _touched(new)
-    falls = [(first[name] - second[name]) / (times * reacted) for name, times in RISING.items()]
+    falls = [(first[name] - second[name]) / scale for name, scale in _scales(new).items()]
     return max(0.0, negative, *falls)
 
 
 def _touched(col: Column) -> float:
-    """Depth of the cells where anything reacted or oxygen came, one at least [m]."""
+    """Depth of the cells where anything reacted, one at least [m]."""
     touched = np.abs(col.y[kernels.PS4] - T0) + np.abs(col.y[kernels.S2] - T0) > ROUND_OFF * T0
-    touched |= col.y[kernels.OX] > ROUND_OFF * col.rates.c_eq
     return float(col.grid.width[touched].sum()) + float(col.grid.width[0])
+
+
+def _scales(col: Column) -> dict[str, float]:
+    """What differences of amounts are measured by [mol m-2]: of oxygen also what dissolves where it came, of which a
+    step in time leaves ten times the tolerance."""
+    came = float(col.grid.width[col.y[kernels.OX] > ROUND_OFF * col.rates.c_eq].sum())
+    scales = {name: times * T0 * _touched(col) for name, times in RISING.items()}
+    return scales | {"oxygen": scales["oxygen"] + 10 * col.rates.c_eq * came}
 
 
 def resists_more(history: History) -> float:
@@ -145,8 +151,7 @@ def splits_anywhere(history: History) -> float:
     worst = 0.0
     for one, other in zip(columns(whole), columns(parted), strict=True):
         first, second = column.amounts(one), column.amounts(other)
-        reacted = T0 * _touched(one)
-        worst = max(worst, *(abs(first[key] - second[key]) / (times * reacted) for key, times in RISING.items()))
+        worst = max(worst, *(abs(first[name] - second[name]) / scale for name, scale in _scales(one).items()))
     worst /= history.tolerance
     assert worst <= STEPS, f"{worst:.3g} tolerances"
     return worst
