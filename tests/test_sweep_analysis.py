@@ -15,6 +15,7 @@ from interphase_sim import sweeps
 from interphase_sim.cli import cli
 from interphase_sim.errors import InputError
 from interphase_sim.sweeps import analysis, figures, store
+from interphase_sim.sweeps.figures.maps import maps
 from interphase_sim.sweeps.plan import Changes, load
 from interphase_sim.sweeps.worker import DONE, FAILED, Outcome
 
@@ -189,7 +190,7 @@ def _markers(figure: Figure) -> set[tuple[str, float, float]]:
 def test_measured_cells_are_marked_where_they_lie(tmp_path: Path) -> None:
     """Bare: coverage 0 on the first row; coated: coverage 0.7867 between the second and third value, LiNbO3's row."""
     ds = store.dataset(made_up(tmp_path, COATED, lambda _: 80.0))
-    marked = _markers(figures.maps(ds, figures.quantities(ds)))
+    marked = _markers(maps(ds, figures.quantities(ds)))
     between = 1 + (0.7867 - 0.5) / 0.3
     shape = sorted((marker, round(x, 6), y) for marker, x, y in marked)
     assert shape == [("o", round(between, 6), 0.0), ("s", 0.0, 0.0)] or shape == [("o", 0.7867, 0.0), ("s", 0.0, 0.0)]

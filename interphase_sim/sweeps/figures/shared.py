@@ -1,0 +1,95 @@
+"""What the figures of a sweep share: their quantities, the words for axes, the marks of the measured cells."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from interphase_sim import measured
+from interphase_sim.plot import COLOURS, MARKERS
+from interphase_sim.sweeps import analysis
+
+CAPACITY = "Discharge capacity (mAh g⁻¹ of NCM622)"
+
+
+class Quantity(NamedTuple):
+    """What a map shows: title, values of every run, and whether its scale is logarithmic."""
+
+    title: str
+    values: xr.DataArray
+    name: str
+    logarithmic: bool = False
+
+    @property
+    def range(self) -> tuple[xr.DataArray, xr.DataArray]:
+        """Least and greatest over the corners of what is not known."""
+        return analysis.spread(self.values, censored=self.name == "cycle_life")
+
+
+def varied(ds: xr.Dataset) -> list[str]:
+    """Axes with more than one value, the corners of coatings aside."""
+    return [name for name in analysis.dims(ds) if name != "case" and ds.sizes[name] > 1]
+
+
+def coating_dim(ds: xr.Dataset) -> str | None:
+    """The axis of coatings by name, if there is one."""
+    long_names = {name: ds[name].attrs.get("long_name") for name in analysis.dims(ds)}
+    return next((name for name, text in long_names.items() if text == "material of the coating"), None)
+
+
+def nearest(ds: xr.Dataset, name: str) -> int:
+    """The place on an axis nearest to the base scenario, else its middle."""
+    value = analysis.base_value(ds, name)
+    if isinstance(value, float):
+        return int(np.abs(ds[name].values - value).argmin())
+    return ds[name].values.tolist().index(value) if value in ds[name].values.tolist() else ds.sizes[name] // 2
+
+
+def labelled(ds: xr.Dataset, name: str, value: Any) -> str:
+    """A value of an axis in words: name, value, unit."""
+    unit = unit_of(ds, name)
+    shown = f"{value:.4g}" if isinstance(value, float | np.floating) else str(value)
+    return f"{short_name(name)} {shown}{f' {unit}' if unit else ''}"
+
+
+def short_name(name: str) -> str:
+    """The last part of a dotted key as words."""
+    return name.rsplit(".", 1)[-1].replace("_", " ")
+
+
+def unit_of(ds: xr.Dataset, name: str) -> str:
+    """The unit of an axis as figures write it, empty without."""
+    unit = str(ds[name].attrs.get("units", ""))
+    return {"1": "", "degC": "°C", "um": "µm", "ohm m2": "Ω m²", "ohm cm2": "Ω cm²"}.get(unit, unit)
+
+
+def axis_words(ds: xr.Dataset, name: str) -> str:
+    """An axis in words: name and unit."""
+    unit = unit_of(ds, name)
+    return f"{short_name(name).capitalize()}{f' ({unit})' if unit else ''}"
+
+
+def marker(cell: str) -> dict[str, Any]:
+    """Style of the open mark of a measured cell."""
+    return {
+        "linestyle": "none",
+        "marker": MARKERS[cell],
+        "markersize": 11,
+        "markerfacecolor": "none",
+        "markeredgecolor": COLOURS[cell],
+        "markeredgewidth": 1.9,
+        "zorder": 5,
+        "clip_on": False,
+    }
+
+
+def measured_capacities(cell: str) -> list[measured.Measured]:
+    """Measured discharge capacities of a cell [mAh g-1]."""
+    return [row for row in measured.capacities() if (row.cell, row.quantity) == (cell, "discharge_capacity")]
+
+
+def evenly(count: int, most: int) -> list[int]:
+    """At most `most` of `count` places, evenly spaced, both ends among them."""
+    return [int(i) for i in np.unique(np.linspace(0, count - 1, min(count, most)).astype(int))]
