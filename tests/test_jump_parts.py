@@ -106,6 +106,21 @@ def test_a_film_that_rises_abruptly_lets_no_cycle_be_solved_behind_it(monkeypatc
     assert jump._landing(bench, state(NM), course(), 5) is None
 
 
+@pytest.mark.parametrize(("share", "left"), [(0.25, 0.75), (-1.0, 2.0), (1.0, None), (1.5, None)])
+def test_charge_that_belongs_to_the_cycles_left_out_is_taken_away_as_far_as_there_is_some(
+    share: float, left: float | None
+) -> None:
+    """The content is known to be 0 before the cycle, which is off by a share of what was charged."""
+    given = landing(1.0, 1.0)
+    off = replace(given, before=replace(given.before, mean=share * MAH_PER_G / FULL_CHARGE))
+    found = jump._settled(course(), off)
+    assert left == (near(found.charge.charge / MAH_PER_G, rel=1e-9) if found else None)
+
+
+def test_nothing_charged_leaves_nothing_to_settle() -> None:
+    assert jump._settled(course(), landing(0.0, 1.0)) is None
+
+
 # Traces
 
 
@@ -144,3 +159,9 @@ def test_a_dead_cell_charged_less_than_nothing(kept: float, expected: list[float
     solved, charge = np.array([1.0, 1, 0, 0, 1]), np.array([np.nan, 1.0, 1, 3, 2])
     found = jump.balanced(solved, charge, np.zeros(5), np.array([0.0, 1, np.nan, np.nan, kept]))
     np.testing.assert_allclose(found[2:4], expected, rtol=1e-12)
+
+
+def test_slopes_of_next_to_nothing_are_interpolated_in_silence() -> None:
+    row = np.array([0.0, 1e-310, 1.1e-310, np.nan, 4e-310, 9e-310])
+    found = jump.filled(np.array([1.0, 1, 1, 0, 1, 1]), row, scenario("bare", {"protocol.cycles": 5}).protocol)
+    assert 1.1e-310 < found[3] < 4e-310

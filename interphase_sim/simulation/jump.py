@@ -31,6 +31,7 @@ from interphase_sim.simulation import loop
 from interphase_sim.simulation.loop import FULL_CHARGE, MAH_PER_G, Bench, Half, Rates, State
 
 Array = npt.NDArray[np.float64]
+Cycles = npt.NDArray[np.int64]
 
 NODES = 4  # solved cycles kept
 FIRST = 3  # cycles solved at the start of a protocol block
@@ -241,8 +242,8 @@ def _growth(landing: Landing) -> float:
     return ct.layer_thickness(landing.after.contacts) - ct.layer_thickness(landing.before.contacts)
 
 
-def _settled(course: Course, landing: Landing) -> Landing:
-    """The landing with the charge that belongs to it.
+def _settled(course: Course, landing: Landing) -> Landing | None:
+    """The landing with the charge that belongs to it; None where none would be left.
 
     The charge began at an extrapolated lithium content and ended at its cut-off. Between solved cycles the content
     is known better; the difference is charge of the cycles left out, as the ledger counts both together.
@@ -251,6 +252,8 @@ def _settled(course: Course, landing: Landing) -> Landing:
     known = float(_weights(numbers, landing.number - 1, len(numbers) - 1)[0] @ means)
     charge = landing.charge
     more = (known - landing.before.mean) * landing.before.ncm.connected * FULL_CHARGE
+    if min(charge.charge, charge.charge + more) <= 0:
+        return None
     scaled = 1.0 + more / charge.charge
     capacity = [part * scaled for part in charge.capacity]
     settled = replace(charge, charge=charge.charge * scaled, energy=charge.energy * scaled, capacity=capacity)
@@ -426,14 +429,21 @@ def filled(solved: Array, values: Array, protocol: Protocol) -> Array:
     while start < solved.size:
         last = min(block(protocol, start)[1], solved.size - 1)
         rows = np.arange(start, last + 1)
-        known = rows[solved[rows] > 0]
-        for row, given in zip(result.reshape(-1, solved.size), values.reshape(-1, solved.size), strict=True):
-            nodes = known[np.isfinite(given[known])]
-            if nodes.size > 1:
-                between = rows[(solved[rows] == 0) & (rows > nodes[0])]
-                row[between] = PchipInterpolator(np.sqrt(nodes), given[nodes])(np.sqrt(between))
+        known, left_out = rows[solved[rows] > 0], rows[solved[rows] == 0]
+        if left_out.size:
+            for row in result.reshape(-1, solved.size):
+                _interpolate(row, known, left_out)
         start = last + 1
     return result
+
+
+def _interpolate(row: Array, known: Cycles, left_out: Cycles) -> None:
+    """Fill in the values of a row (cycles,) that were left out, in place, behind the first that is known."""
+    nodes = known[np.isfinite(row[known])]
+    if nodes.size > 1:
+        between = left_out[left_out > nodes[0]]
+        with np.errstate(over="ignore"):  # SciPy divides by slopes, be they next to nothing
+            row[between] = PchipInterpolator(np.sqrt(nodes), row[nodes])(np.sqrt(between))
 
 
 def balanced(solved: Array, charge: Array, discharge: Array, kept: Array) -> Array:
@@ -444,10 +454,9 @@ def balanced(solved: Array, charge: Array, discharge: Array, kept: Array) -> Arr
     """
     result, nodes = charge.copy(), np.flatnonzero(solved > 0)
     for a, b in itertools.pairwise(nodes):
-        if b > a + 1:
-            rows = slice(a + 1, b + 1)
-            missing = kept[b] - kept[a] - (result[rows] - discharge[rows]).sum()
-            whole = float(result[a + 1 : b].sum())
-            if whole > 0 and whole + missing > 0:
-                result[a + 1 : b] *= 1.0 + missing / whole
+        rows = slice(a + 1, b + 1)
+        missing = kept[b] - kept[a] - (result[rows] - discharge[rows]).sum()
+        whole = float(result[a + 1 : b].sum())  # zero between neighbours
+        if whole > 0 and whole + missing > 0:
+            result[a + 1 : b] *= 1.0 + missing / whole
     return result

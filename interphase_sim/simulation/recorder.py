@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import math
 import platform
@@ -211,6 +212,7 @@ def _species(found: Any, start: float) -> Any:
     return rows
 
 
+@functools.cache
 def versions() -> dict[str, str]:
     """Versions that decide a result."""
     names = ("interphase-sim", "pybamm", "numba", "numpy")
