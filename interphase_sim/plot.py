@@ -103,12 +103,14 @@ def _ended(cell: _Cell) -> str:
     return "" if status == "completed" else f" ({status})"
 
 
-def _rows(measured: Rows | None, quantity: str, cell: str | None = None) -> list[Measured]:
+def measured_rows(measured: Rows | None, quantity: str, cell: str | None = None) -> list[Measured]:
+    """The measured numbers of a quantity, of one cell or of those that are drawn."""
     rows = (row for row in measured or () if row.quantity == quantity)
     return [row for row in rows if (row.cell in COLOURS if cell is None else row.cell == cell)]
 
 
-def _marker(cell: str) -> dict[str, Any]:
+def marker(cell: str) -> dict[str, Any]:
+    """Style of the open mark of a measured cell."""
     return {
         "linestyle": "none",
         "marker": MARKERS.get(cell, "D"),
@@ -134,10 +136,10 @@ def fade(results: Sequence[xr.Dataset], measured: Rows | None = None, ax: Axes |
     axes = Figure(figsize=(6.0, 4.0), layout="constrained").add_subplot() if ax is None else ax
     for cell in _cells(results):
         _line_over_cycles(axes, cell, "discharge_capacity", f"{cell.name}, simulated{_ended(cell)}")
-    rows = _rows(measured, "discharge_capacity")
+    rows = measured_rows(measured, "discharge_capacity")
     for name in dict.fromkeys(row.cell for row in rows):
         points = [(row.cycle, row.value) for row in rows if row.cell == name]
-        axes.plot(*zip(*points, strict=True), **_marker(name), label=f"{name}, measured ({SOURCE})")
+        axes.plot(*zip(*points, strict=True), **marker(name), label=f"{name}, measured ({SOURCE})")
     axes.set(xlabel=_CYCLE_LABEL, ylabel=f"Discharge capacity ({_CAPACITY_UNIT} of NCM622)")
     axes.set_xlim(left=0)
     axes.set_ylim(0, max(1.03 * axes.get_ylim()[1], 1.0))
@@ -193,27 +195,27 @@ def _efficiency_limits(cells: Sequence[_Cell]) -> tuple[float, float]:
 
 
 def _measured_efficiency(axes: Axes, measured: Rows | None) -> None:
-    for row in _rows(measured, "coulombic_efficiency", "both"):
-        axes.plot([row.cycle], [row.value], **_marker(row.cell))
+    for row in measured_rows(measured, "coulombic_efficiency", "both"):
+        axes.plot([row.cycle], [row.value], **marker(row.cell))
 
 
 def _both_cells_note(measured: Rows | None) -> Iterator[str]:
     """What the marker is; the marker of a legend would read as one more point."""
-    for row in _rows(measured, "coulombic_efficiency", "both"):
+    for row in measured_rows(measured, "coulombic_efficiency", "both"):
         yield f"◇ measured, both cells from about cycle {row.cycle} ({SOURCE})"
 
 
 def _first_cycle_note(cells: Sequence[_Cell], measured: Rows | None, low: float) -> Iterator[str]:
     for cell in cells:
         first = cell.data["coulombic_efficiency"].values[1:2]
-        known = [r.value for r in _rows(measured, "coulombic_efficiency", cell.name) if r.cycle == 1]
+        known = [r.value for r in measured_rows(measured, "coulombic_efficiency", cell.name) if r.cycle == 1]
         if first.size and first[0] < low:
             text = f", measured {known[0]:g} %" if known else ""
             yield f"cycle 1, off scale: {cell.name} {first[0]:.1f} %{text}"
 
 
 def _difference_note(measured: Rows | None) -> Iterator[str]:
-    for row in _rows(measured, "coulombic_efficiency", "difference_coated_minus_bare"):
+    for row in measured_rows(measured, "coulombic_efficiency", "difference_coated_minus_bare"):
         yield f"measured after cycle {row.cycle}: bare about {row.value:g} points below coated"
 
 
@@ -233,8 +235,8 @@ def voltage_curves(results: Sequence[xr.Dataset], measured: Rows | None = None) 
         _curves_of(axes, cell, outputs)
         ends = _end_points(cell, measured)
         if ends:
-            axes.plot(*zip(*ends, strict=True), **_marker(cell.name))
-            key["measured"] = Line2D([], [], **_marker("both"), label=text)
+            axes.plot(*zip(*ends, strict=True), **marker(cell.name))
+            key["measured"] = Line2D([], [], **marker("both"), label=text)
         axes.set(title=f"{cell.name}{_ended(cell)}", xlabel=f"Specific capacity ({_CAPACITY_UNIT} of NCM622)")
     panels[0].set_xlim(left=0)
     panels[0].set_ylim(bottom=_lowest_end(cells))
@@ -280,7 +282,7 @@ def _end_points(cell: _Cell, measured: Rows | None) -> list[tuple[float, float]]
     """Measured capacity and simulated end voltage of each measured half-cycle that is an output cycle."""
     ends = []
     for half in ("charge", "discharge"):
-        for row in _rows(measured, f"{half}_capacity", cell.name):
+        for row in measured_rows(measured, f"{half}_capacity", cell.name):
             if row.cycle in cell.data["output_cycle"].values:
                 voltage = cell.data["curve_voltage"].sel(output_cycle=row.cycle, curve=half).values
                 ends += [(row.value, float(v)) for v in voltage[np.isfinite(voltage)][-1:]]

@@ -14,12 +14,10 @@ from interphase_sim.sweeps import analysis
 from interphase_sim.sweeps.figures.bars import effects, ranking
 from interphase_sim.sweeps.figures.fade import fade_families, sampled_fade
 from interphase_sim.sweeps.figures.maps import maps
-from interphase_sim.sweeps.figures.shared import CAPACITY, Quantity, coating_dim, varied
+from interphase_sim.sweeps.figures.shared import Quantity, coating_dim, varied
 
 _WORDS = {
-    "discharge_capacity": CAPACITY,
     "charge_capacity": "Charge capacity (mAh g⁻¹ of NCM622)",
-    "film_resistance_geometric": "Film resistance (Ω cm²)",
     "film_resistance": "Film resistance (Ω m²)",
     "layer_thickness": "Layer thickness (m)",
     "coulombic_efficiency": "Coulombic efficiency (%)",

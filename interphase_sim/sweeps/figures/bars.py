@@ -48,7 +48,7 @@ def ranking(ds: xr.Dataset, cycle: int | None = None) -> Figure:
     for k, i in enumerate(order):
         if np.isnan(high[i]):
             axes.text(0.02, k, "no result", transform=axes.get_yaxis_transform(), va="center", fontsize=8)
-    number = int(ds["cycle"].values[-1]) if cycle is None else cycle
+    number = int(capacity["cycle"])
     _reference(axes, ds, capacity, number)
     axes.set_yticks(y, [names[i] for i in order])
     where = ", ".join(labelled(ds, name, ds[name].values[i]) for name, i in fixed.items())

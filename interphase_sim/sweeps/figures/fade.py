@@ -22,7 +22,7 @@ from interphase_sim.sweeps.figures.shared import (
     coating_dim,
     evenly,
     labelled,
-    marker,
+    large_marker,
     measured_capacities,
     nearest,
     varied,
@@ -122,8 +122,8 @@ def sampled_fade(ds: xr.Dataset) -> Figure:
         axes.plot(cycle[use], run[use], color="0.5", linewidth=0.4, zorder=1)
     axes.plot(cycle[use], np.median(capacity[:, use], axis=0), color=COLOURS["coated"], label="median")
     for row in measured_capacities("coated"):
-        axes.plot([row.cycle], [row.value], **marker("coated") | {"markersize": 6.5})
-    marks = Line2D([], [], **marker("coated"), label=f"coated cell, measured ({measured.SOURCE})")
+        axes.plot([row.cycle], [row.value], **large_marker("coated") | {"markersize": 6.5})
+    marks = Line2D([], [], **large_marker("coated"), label=f"coated cell, measured ({measured.SOURCE})")
     handles, _ = axes.get_legend_handles_labels()
     axes.legend(handles=[*handles, marks], loc="best")
     axes.set(xlabel="Cycle number", ylabel=CAPACITY, title=f"{ds.attrs['name']}: {len(capacity)} runs")

@@ -21,8 +21,9 @@ from interphase_sim.sweeps.figures.shared import (
     Quantity,
     axis_words,
     coating_dim,
+    evenly,
     labelled,
-    marker,
+    large_marker,
     measured_capacities,
     nearest,
     varied,
@@ -59,7 +60,7 @@ def _panels(ds: xr.Dataset, left: Sequence[str]) -> list[Panel]:
     words = [labelled(ds, name, ds[name].values[i]) for name, i in fixed.items()]
     picked: list[dict[str, Any]] = [{}]
     if rows is not None:
-        picked = [{rows: int(i)} for i in np.unique(np.linspace(0, ds.sizes[rows] - 1, MOST_ROWS).astype(int))]
+        picked = [{rows: i} for i in evenly(ds.sizes[rows], MOST_ROWS)]
     ends: dict[str, Callable[[Quantity], xr.DataArray]] = {"": lambda quantity: quantity.values}
     if "case" in ds.dims:
         ends = {"lowest of the range": lambda q: q.range[0], "highest of the range": lambda q: q.range[1]}
@@ -206,7 +207,7 @@ def _mark(axes: Axes, ds: xr.Dataset, panel: Panel, right: str, up: str) -> None
             continue
         x, y = (_position(ds, name, at[name]) for name in (right, up))
         if x is not None and y is not None:
-            axes.plot([x], [y], **marker(cell))
+            axes.plot([x], [y], **large_marker(cell))
 
 
 def _close(value: Any, shown: Any) -> bool:
@@ -234,7 +235,7 @@ def _map_key(ds: xr.Dataset, axes: Any, chosen: Sequence[Quantity]) -> list[Line
     for cell, shape in MARKERS.items():
         if shape in drawn:
             points = [f"{row.value:g} in cycle {row.cycle}" for row in measured_capacities(cell)]
-            key.append(Line2D([], [], **marker(cell), label=f"{cell} cell, measured {', '.join(points)}"))
+            key.append(Line2D([], [], **large_marker(cell), label=f"{cell} cell, measured {', '.join(points)}"))
     if any(np.isnan(each.values).any() for each in chosen):
         words = "no result" if not any(q.name == "cycle_life" for q in chosen) else "no result, or not worn out"
         key.append(Patch(facecolor=_GREY, label=words))

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from interphase_sim import measured
-from interphase_sim.plot import COLOURS, MARKERS
+from interphase_sim.plot import marker, measured_rows
 from interphase_sim.sweeps import analysis
 
 CAPACITY = "Discharge capacity (mAh g⁻¹ of NCM622)"
@@ -71,23 +71,14 @@ def axis_words(ds: xr.Dataset, name: str) -> str:
     return f"{short_name(name).capitalize()}{f' ({unit})' if unit else ''}"
 
 
-def marker(cell: str) -> dict[str, Any]:
-    """Style of the open mark of a measured cell."""
-    return {
-        "linestyle": "none",
-        "marker": MARKERS[cell],
-        "markersize": 11,
-        "markerfacecolor": "none",
-        "markeredgecolor": COLOURS[cell],
-        "markeredgewidth": 1.9,
-        "zorder": 5,
-        "clip_on": False,
-    }
+def large_marker(cell: str) -> dict[str, Any]:
+    """Style of the mark of a measured cell that does not hide what lies under it."""
+    return marker(cell) | {"markersize": 11, "markerfacecolor": "none", "markeredgewidth": 1.9}
 
 
 def measured_capacities(cell: str) -> list[measured.Measured]:
     """Measured discharge capacities of a cell [mAh g-1]."""
-    return [row for row in measured.capacities() if (row.cell, row.quantity) == (cell, "discharge_capacity")]
+    return measured_rows(measured.capacities(), "discharge_capacity", cell)
 
 
 def evenly(count: int, most: int) -> list[int]:
