@@ -18,6 +18,7 @@ from interphase_sim.cell.design import FARADAY, GAS_CONSTANT, NCM_MOLAR_MASS, Ce
 
 OCP_OFFSET, OCP_SCALE = 0.1910, 0.8151  # x_Li = offset + scale x_MSMR, least squares on the check table
 OCP_TEMPERATURE = 298.15  # K, entropy neglected
+HIGHEST_OCP = 5.2  # V vs Li/Li+, where the tabulated potential ends
 FULL_LITHIATION = 0.9999
 CITATION = "Walther2021"
 
@@ -47,7 +48,7 @@ def ocp_table() -> tuple[np.ndarray, np.ndarray]:
     The MSMR branch is continued by a steep edge, -0.7 V exp((x - 1)/0.0015), so that the potential passes the
     lower cut-off before x = 1; the edge is assumed and below 0.2 mV for x < 0.9875, where data end.
     """
-    potential = np.linspace(5.2, 3.0, 4001)
+    potential = np.linspace(HIGHEST_OCP, 3.0, 4001)
     x = msmr_stoichiometry(potential)
     grid = np.unique(np.r_[np.linspace(x[0] + 1e-9, 0.97, 240), np.linspace(0.97, 1.0045, 140)])
     u = np.interp(grid, x, potential) - 0.7 * np.exp((grid - 1) / 0.0015)

@@ -6,6 +6,7 @@ import functools
 import logging
 import math
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,6 +27,7 @@ FILM_REFERENCE = 1e-8  # m, the film's nominal thickness; only resistivity x thi
 # Shares of a step's time at which its history is observed: evenly, and closer where the voltage jumps at the start.
 SHARES = np.concatenate(([0.0, 1e-4, 5e-4, 2e-3, 5e-3], np.linspace(0.0, 1.0, 61)[1:]))
 NEVER = 50.0  # V, a cut-off that is out of reach
+NEAR = 0.03  # V from an end of the tabulated open-circuit potential
 OVER = "non-positive at initial conditions"  # PyBaMM's words for a step that is over before it begins
 OBSERVED = (
     "Voltage [V]",
@@ -79,6 +81,18 @@ class History:
     def charge(self) -> float:
         """External charge, discharge positive [A s]."""
         return float(self.passed[-1])
+
+    @property
+    def outside(self) -> bool:
+        """Whether the surface is beyond an end of the tabulated open-circuit potential: fuller than full, or empty."""
+        low, high = _stoichiometry_ends()
+        return not low <= float(self.surface[-1]) <= high
+
+    @property
+    def near_an_end(self) -> bool:
+        """Whether the surface is within 30 mV of an end of the tabulated open-circuit potential."""
+        full, empty = _ocp_ends()
+        return not full + NEAR < float(self.open_circuit[-1]) < empty - NEAR
 
 
 def _inputs(design: CellDesign) -> dict[str, float]:
@@ -157,9 +171,50 @@ def _fine_ocp() -> tuple[Array, Array]:
     return parameters.ocp_table()
 
 
+@functools.cache
+def _stoichiometry_ends() -> tuple[float, float]:
+    """Stoichiometries between which the open-circuit potential is tabulated: emptiest and full [1]."""
+    return float(parameters.msmr_stoichiometry(np.array([parameters.HIGHEST_OCP]))[0]), 1.0
+
+
+@functools.cache
+def _ocp_ends() -> tuple[float, float]:
+    """Open-circuit potential of full and of the emptiest NCM [V vs Li/Li+]."""
+    empty, full = (float(u) for u in np.interp(_stoichiometry_ends(), *_fine_ocp()))
+    return full, empty
+
+
 def _ocp(stoichiometry: Array) -> Array:
-    """Open-circuit potential at the surface stoichiometry [V vs Li/Li+], linear between table points."""
-    return np.interp(stoichiometry, *_fine_ocp())
+    """Open-circuit potential at the surface stoichiometry [V vs Li/Li+], linear between table points and constant
+    beyond the table's ends."""
+    return np.interp(np.clip(stoichiometry, *_stoichiometry_ends()), *_fine_ocp())
+
+
+def ocp_slope(stoichiometry: float) -> float:
+    """-dU/dx of the open-circuit potential, by a difference over 0.002 within the table [V]."""
+    low, high = _stoichiometry_ends()
+    at = np.clip([stoichiometry - 1e-3, stoichiometry + 1e-3], low, high)
+    return float(np.diff(_ocp(at))[0] / (at[0] - at[1])) if at[1] > at[0] else math.inf
+
+
+def joined(parts: Sequence[History]) -> History:
+    """One history of parts that follow one another."""
+    if len(parts) == 1:
+        return parts[0]
+    begin = np.cumsum([0.0, *(part.time[-1] for part in parts)])
+    passed = np.cumsum([0.0, *(part.passed[-1] for part in parts)])
+    behind = [slice(None if k == 0 else 1, None) for k in range(len(parts))]  # a part begins where the last one ended
+
+    def along(name: str, start: Array | None = None) -> Array:
+        each = (getattr(part, name)[rows] + (0.0 if start is None else start[k])
+                for k, (part, rows) in enumerate(zip(parts, behind, strict=True)))  # fmt: skip
+        return np.concatenate(list(each))
+
+    same = {name: along(name) for name in ("voltage", "potential", "open_circuit", "surface", "mean", "current")}
+    last = parts[-1]
+    return History(
+        time=along("time", begin), passed=along("passed", passed), state=last.state, reached=last.reached, **same
+    )
 
 
 class Build:

@@ -137,13 +137,21 @@ def slice_up(centre: Array, width: Array) -> tuple[Array, Indices, Array]:
 class Drive:
     """What the oxide's state does to a contact over a span of time.
 
-    time [s], and at its nodes the oxygen activity f and the switches of R3 and R3b, all (n,) [1].
+    time [s], and at its nodes the oxygen activity f and the switches of R3 and R3b, all (n,) [1]. lithium: share of
+    the lithium and electrons asked for by R4 that the oxide gives, over the whole span [1].
     """
 
     time: Array
     oxygen: Array
     sulfide: Array
     thiophosphate: Array
+    lithium: float = 1.0
+
+    def until(self, end: float) -> Drive:
+        """The drive up to a time [s], with the same share of lithium."""
+        time = np.append(self.time[self.time < end], end)
+        series = (np.interp(time, self.time, values) for values in self.arrays()[1:])
+        return replace(self, **dict(zip(("oxygen", "sulfide", "thiophosphate"), series, strict=True)), time=time)
 
     def arrays(self) -> tuple[Array, Array, Array, Array]:
         return self.time, self.oxygen, self.sulfide, self.thiophosphate
@@ -205,12 +213,17 @@ def scratch(mesh: Mesh) -> kernels.Workspace:
 def advance(column: Column, drive: Drive, tolerance: float) -> Column:
     """The column after ``drive``; the given column is left as it was.
 
+    R4 takes lithium and electrons from the oxide and goes on only as far as there are some: its rate constant is
+    multiplied by the drive's share.
+
     ``tolerance`` is relative, with an absolute share of the electrolyte's concentration; of ten times the
     equilibrium concentration for oxygen, which follows its drive at once and carries no error on.
 
     Raises SolverFailure when the step underflows or the step budget is spent.
     """
     y, u, p = column.y.copy(), column.u.copy(), column.rates
+    if drive.lithium < 1.0:
+        p = p._replace(k4=drive.lithium * p.k4)
     scale = np.full(kernels.N_SPECIES, p.t0)
     scale[kernels.OX] = 10 * p.c_eq
     scale_u = 1e-9 * p.t0

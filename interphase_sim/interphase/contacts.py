@@ -239,9 +239,17 @@ def drive(kinetics: Kinetics, time: Array, potential: Array, ocp: Array, surface
     )
 
 
+def held_back(driven: Drive, share: float, *, taking: bool) -> Drive:
+    """The drive when the oxide takes up only a share of the electrons of R3 and R3b, or gives only a share of those
+    that R4 asks for [1]."""
+    if not taking:
+        return replace(driven, lithium=share)
+    return replace(driven, sulfide=share * driven.sulfide, thiophosphate=share * driven.thiophosphate)
+
+
 def advance(s: Setting, contacts: Contacts, driven: Drive) -> Contacts:
     """Contacts after a drive; the same potential acts on NCM, carbon and collector."""
-    dry = Drive(driven.time, np.zeros_like(driven.time), driven.sulfide, driven.thiophosphate)
+    dry = replace(driven, oxygen=np.zeros_like(driven.time))
     return replace(
         contacts,
         ncm=tuple(column.advance(c, driven, s.ncm_tolerance) for c in contacts.ncm),

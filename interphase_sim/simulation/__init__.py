@@ -10,7 +10,7 @@ from interphase_sim.errors import SolverFailure
 from interphase_sim.scenario import Scenario
 from interphase_sim.simulation import checkpoint, jump, loop
 from interphase_sim.simulation.jump import Course, Landing
-from interphase_sim.simulation.loop import Bench, Half, State
+from interphase_sim.simulation.loop import Bench, DischargeFailure, Half, State
 from interphase_sim.simulation.recorder import Recorder
 
 if TYPE_CHECKING:
@@ -66,7 +66,8 @@ def _next_cycle(bench: Bench, recorder: Recorder, state: State, first: State | N
     try:
         landing = _jumped(bench, recorder, state) or _solved(bench, recorder, state)
         number, after, discharge = landing.number, landing.after, landing.discharge
-        if _ended(bench, recorder, number, landing.charge, discharge):
+        if landing.charge.has_no_capacity:
+            recorder.status = _without_capacity(bench, number, "charge")
             return state, first
         first = after if first is None else first
         recorder.skip(number - recorder.cycles - 1)
@@ -76,10 +77,17 @@ def _next_cycle(bench: Bench, recorder: Recorder, state: State, first: State | N
         if recorder.wanted(number):
             lost = recorder.rows[1]["discharge_capacity"] - recorder.rows[number]["discharge_capacity"]
             recorder.losses[number] = loop.split_losses(bench, first, after, number, lost)
+    except DischargeFailure as failure:
+        recorder.status = f"solver failure at cycle {number}: {failure}"
+        recorder.cycle(number, failure.state, failure.charge, None)
+        return state, first
     except SolverFailure as failure:
         recorder.status = f"solver failure at cycle {number}: {failure}"
         return state, first
-    recorder.status = _worn(bench, recorder, discharge) or recorder.status
+    if discharge.has_no_capacity:
+        recorder.status = _without_capacity(bench, number, "discharge")
+    else:
+        recorder.status = _worn(bench, recorder, discharge) or recorder.status
     return after, first
 
 
@@ -111,10 +119,9 @@ def _solved(bench: Bench, recorder: Recorder, state: State) -> Landing:
     return Landing(number, state, *loop.cycle(used, state, number))
 
 
-def _ended(bench: Bench, recorder: Recorder, number: int, charge: Half, discharge: Half) -> bool:
-    """Whether the cell passed its cut-off at the applied current, and so has no capacity left."""
-    for name, half in (("charge", charge), ("discharge", discharge)):
-        if half.spent:
-            recorder.status = f"end of life at cycle {number}: the {name} cut-off is passed at the applied current"
-            return True
-    return False
+def _without_capacity(bench: Bench, number: int, half: str) -> str:
+    """The status of a cell that passes no charge in a half-cycle, so that no capacity is left."""
+    why = f"the {half} cut-off is passed at the applied current"
+    if number > 1:
+        return f"end of life at cycle {number}: {why}"
+    return f"end of life at cycle 1: {why}; the fresh cell passes no charge in its {half}, try a lower current"

@@ -20,7 +20,7 @@ from interphase_sim.simulation.loop import Bench, Rates, State
 from interphase_sim.simulation.recorder import Recorder, versions
 
 FILE_NAME = "checkpoint.npz"
-COURSE_NUMBERS = ("numbers", "length", "gain", "deficit", "error", "rejected")
+COURSE_NUMBERS = ("numbers", "ran", "length", "gain", "deficit", "error", "rejected")
 SCALARS = ("owed", "swings", "elapsed", "external", "applied", "lost_to_rock_salt", "mean")
 
 
@@ -33,7 +33,8 @@ def save(directory: Path, recorder: Recorder, state: State, first: State | None)
         "status": recorder.status,
         "solves": [recorder.bench.cell.solves, recorder.bench.cell.retries],
         "warnings": recorder.warnings,
-        "overtime": recorder.overtime,
+        "notes": recorder.notes,
+        "unsettled": recorder.unsettled,
         "rows": recorder.rows,
         "losses": {str(k): v for k, v in recorder.losses.items()},
         "outputs": sorted(recorder.profiles),
@@ -104,7 +105,8 @@ def _recorder(bench: Bench, meta: dict[str, Any], arrays: dict[str, Any]) -> Rec
         losses={int(k): v for k, v in meta["losses"].items()},
         status=meta["status"],
         warnings=meta["warnings"],
-        overtime=meta["overtime"],
+        notes=meta["notes"],
+        unsettled=meta["unsettled"],
         course=_course(meta["course"], arrays) if meta["course"] else None,
         kept={int(k): v for k, v in meta["kept"].items()},
     )
@@ -115,12 +117,15 @@ def _flat_course(course: Course, arrays: dict[str, Any]) -> dict[str, Any]:
     arrays["course_traces"] = course.traces
     for k, drive in enumerate(course.drives):
         arrays[f"course_drive_{k}"] = np.array(drive.arrays())
-    return {key: getattr(course, key) for key in COURSE_NUMBERS} | {"drives": len(course.drives)}
+    return {key: getattr(course, key) for key in COURSE_NUMBERS} | {"lithium": [d.lithium for d in course.drives]}
 
 
 def _course(numbers: dict[str, Any], arrays: dict[str, Any]) -> Course:
-    drives = tuple(Drive(*arrays[f"course_drive_{k}"]) for k in range(numbers["drives"]))
-    known = {key: numbers[key] for key in COURSE_NUMBERS} | {"numbers": tuple(numbers["numbers"])}
+    drives = tuple(
+        replace(Drive(*arrays[f"course_drive_{k}"]), lithium=lithium) for k, lithium in enumerate(numbers["lithium"])
+    )
+    known = {key: numbers[key] for key in COURSE_NUMBERS}
+    known |= {key: tuple(numbers[key]) for key in ("numbers", "ran")}
     return Course(**known, traces=arrays["course_traces"], drives=drives)
 
 
@@ -135,7 +140,7 @@ def _flat(name: str, state: State, arrays: dict[str, Any]) -> dict[str, Any]:
         "ncm": asdict(state.ncm),
         "coverage": state.contacts.coverage,
         "steps": [[c.step, c.steps] for c in columns],
-        "rates": [asdict(r) for r in state.rates],
+        "rates": [r and asdict(r) for r in state.rates],
     }
 
 
@@ -156,6 +161,6 @@ def _state(bench: Bench, name: str, numbers: dict[str, Any], arrays: dict[str, A
         cell=arrays[f"{name}_cell"],
         contacts=restored,
         ncm=Ncm(**numbers["ncm"]),
-        rates=tuple(Rates(**r) for r in numbers["rates"]),
+        rates=tuple(r and Rates(**r) for r in numbers["rates"]),
         **{key: numbers[key] for key in SCALARS},
     )

@@ -53,8 +53,8 @@ DURATION = list(Rates.__dataclass_fields__).index("duration")
 
 @dataclass(frozen=True, eq=False)
 class Course:
-    """What jumps go by: the last solved cycles of a protocol block and their traces (cycles, k), the drives of the
-    last one's steps, the next length in cycles, and how the layer grows.
+    """What jumps go by: the last solved cycles of a protocol block and their traces (cycles, k), the steps that ran
+    in all of them, by index, and their drives in the last one, the next length in cycles, and how the layer grows.
 
     gain: factor on the oxygen activity of stretched drives, for drives and fronts that are stretched together
     respond a little unlike repeated ones [1]; deficit: growth still missing [m]; error: largest estimate after an
@@ -63,6 +63,7 @@ class Course:
 
     numbers: tuple[int, ...] = ()
     traces: Array = field(default_factory=lambda: np.empty((0, 0)))
+    ran: tuple[int, ...] = ()
     drives: tuple[Drive, ...] = ()
     length: int = 1
     gain: float = 1.0
@@ -84,6 +85,11 @@ class Landing:
     jumped: float = 0.0
     stretched: float = 0.0
     abrupt: float = 0.0
+
+    @property
+    def ran(self) -> tuple[int, ...]:
+        """The steps that ran, by index in the cycle."""
+        return (*self.charge.ran, *self.discharge.ran)
 
 
 class Jump(NamedTuple):
@@ -111,13 +117,14 @@ def leap(bench: Bench, state: State, course: Course, done: int) -> tuple[Course,
 
 
 def follow(bench: Bench, course: Course, landing: Landing) -> Course:
-    """The course after a solved cycle."""
+    """The course after a solved cycle; it begins anew where a block begins, or where other steps ran than before."""
     number, histories = landing.number, (*landing.charge.histories, *landing.discharge.histories)
     first, _ = block(bench.scenario.protocol, number)
-    if number == first or any(history.time[-1] <= 0 for history in histories):  # unlike those that follow
-        return Course(error=course.error, rejected=course.rejected)
-    kinetics = bench.scenario.kinetics
-    drives = tuple(ct.drive(kinetics, h.time, h.potential, h.open_circuit, h.surface) for h in histories)
+    if number == first or landing.ran != course.ran:
+        course = Course(error=course.error, rejected=course.rejected, ran=landing.ran)
+    if number == first or landing.discharge.has_no_capacity:  # unlike those that follow
+        return course
+    drives = tuple(loop.drive_of(bench, history) for history in histories)
     film = ct.film_resistance(bench.setting, landing.after.contacts)
     numbers, traces = (*course.numbers, number), np.array([*course.traces, _trace(landing, film, drives)])
     gain, deficit, length = course.gain, course.deficit, 2
@@ -195,7 +202,7 @@ def _trace(landing: Landing, film: float, drives: tuple[Drive, ...]) -> Array:
         ct.layer_thickness(after.contacts),
     )
     exposure = [_exposure(drive) for drive in drives]
-    rates = [value for r in after.rates[: len(drives)] for value in astuple(r)]
+    rates = [value for k in landing.ran for value in astuple(after.rates[k] or Rates())]
     return np.concatenate((plain, exposure, rates, after.cell[:, 0]))
 
 
@@ -287,7 +294,9 @@ def _landing(bench: Bench, state: State, course: Course, length: int) -> Landing
         after, charge, discharge = loop.cycle(loose(bench), jumped.state, number)
     except SolverFailure:
         return None
-    if charge.spent or discharge.spent or discharge.charge < bench.scenario.numerics.end_of_life_capacity.si:
+    if (*charge.ran, *discharge.ran) != course.ran or charge.has_no_capacity or discharge.has_no_capacity:
+        return None
+    if discharge.charge < bench.scenario.numerics.end_of_life_capacity.si:
         return None
     growth = ct.layer_thickness(jumped.state.contacts) - ct.layer_thickness(state.contacts)
     landing = Landing(number, jumped.state, after, charge, discharge, growth, jumped.stretched, abrupt)
@@ -297,8 +306,8 @@ def _landing(bench: Bench, state: State, course: Course, length: int) -> Landing
 def _abruptness(bench: Bench, course: Course, jumped: Jump) -> float:
     """What a film that rises abruptly within a jump may cost between its ends [mAh g-1].
 
-    |R - R(L)| I/A over the slope of the potential, in the middle of the jump, where R(L) goes through the film at its
-    ends, straight or bent as before it; with the mean current of the last solved cycle.
+    |R - R(L)| I/A over the slope of the potential of charged NCM, in the middle of the jump, where R(L) goes through
+    the film at its ends, straight or bent as before it; with the mean current of the last solved cycle.
     """
     last = course.traces[-1]
     layer, film = course.traces[-2:, LAYER], course.traces[-2:, FILM]
@@ -310,7 +319,7 @@ def _abruptness(bench: Bench, course: Course, jumped: Jump) -> float:
     missed = min(abs(np.polynomial.Polynomial.fit(x[-n:], y[-n:], n - 1)(at) - found) for n in (2, 3))
     passed = float(last[CHARGE] + last[DISCHARGE]) * MAH_PER_G
     density = passed / sum(drive.time[-1] for drive in course.drives) / bench.setting.areas["ncm"]
-    return float(ABRUPT * missed * density / loop.STEEPNESS)
+    return float(ABRUPT * missed * density / loop.steepness(float(last[CHARGED]), jumped.state))
 
 
 class Foreseen(NamedTuple):
@@ -352,11 +361,14 @@ def _skipped(bench: Bench, state: State, course: Course, count: int) -> Jump:
     middle, contacts, stretched = _driven(bench, contacts, course, seen)
     contacts = ct.uncover(bench.setting, contacts, swings)
     charges = len(halves(bench.scenario.protocol.steps_of(course.numbers[-1]))[0])
-    late = sum(r.log_contact * r.duration for r in state.rates[charges : len(course.drives)])
+    last = [state.rates[k] or Rates() for k in course.ran if k >= charges]
+    late = sum(rates.log_contact * rates.duration for rates in last)
     ncm, lithium = _aged(bench, state, contacts, seen, late)
     cell = seen.cell.reshape(-1, 1)
     released = loop.parasitic_charge(bench, contacts) - loop.parasitic_charge(bench, state.contacts)
-    rates = tuple(Rates(*(float(value) for value in step)) for step in seen.rates[-1])
+    rates = list(state.rates)
+    for k, step in zip(course.ran, seen.rates[-1], strict=True):
+        rates[k] = Rates(*(float(value) for value in step))
     done = replace(
         state,
         cell=cell,
@@ -367,7 +379,7 @@ def _skipped(bench: Bench, state: State, course: Course, count: int) -> Jump:
         applied=state.applied + released + lithium,
         lost_to_rock_salt=state.lost_to_rock_salt + lithium,
         mean=bench.cell.mean_stoichiometry(cell),
-        rates=(*rates, *state.rates[len(rates) :]),
+        rates=tuple(rates),
     )
     passed = (loop.ledger_residual(bench, state) - loop.ledger_residual(bench, done)) * FULL_CHARGE
     return Jump(replace(done, external=done.external + passed), middle, stretched)
@@ -417,7 +429,7 @@ def _exposed(
         stretch = float(seen.durations[part, k].sum()) / drive.time[-1]
         exposed = stretch * _exposure(drive)
         dose = gain * max(0.0, float(seen.exposure[part, k].sum())) / exposed if exposed > 0 else 0.0
-        stretched = Drive(drive.time * stretch, drive.oxygen * dose, drive.sulfide, drive.thiophosphate)
+        stretched = replace(drive, time=drive.time * stretch, oxygen=drive.oxygen * dose)
         trail.append(ct.advance(setting, trail[-1], stretched))
     return trail[1:]
 

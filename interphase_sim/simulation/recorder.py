@@ -6,6 +6,7 @@ import functools
 import importlib.metadata
 import math
 import platform
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -37,8 +38,8 @@ PROFILE_ROWS = {
 class Recorder:
     """Rows by cycle and tables by output cycle; plain lists, so that a checkpoint can hold them.
 
-    overtime: by half-cycle, the cycles in which a step ended at its time limit instead of its cut-off. course: what
-    jumps go by, None for a run in which every cycle is solved. kept: net charge at solved cycles [mAh g-1].
+    notes: by sentence, the cycles that it is true of. course: what jumps go by, None for a run in which every cycle
+    is solved. kept: net charge at solved cycles [mAh g-1].
     """
 
     bench: Bench
@@ -50,9 +51,10 @@ class Recorder:
     losses: dict[int, dict[str, float]] = field(default_factory=dict)
     status: str = "running"
     warnings: list[str] = field(default_factory=list)
-    overtime: dict[str, list[int]] = field(default_factory=dict)
+    notes: dict[str, list[int]] = field(default_factory=dict)
     course: Course | None = None
     kept: dict[int, float] = field(default_factory=dict)
+    unsettled: int = 0
 
     @property
     def cycles(self) -> int:
@@ -75,9 +77,10 @@ class Recorder:
         if 0 in self.bench.scenario.numerics.output_cycles:
             self._tables(0, state)
 
-    def cycle(self, number: int, state: State, charge: Half, discharge: Half) -> None:
-        """A finished cycle."""
-        q_c, q_d = charge.charge / loop.MAH_PER_G, discharge.charge / loop.MAH_PER_G
+    def cycle(self, number: int, state: State, charge: Half, discharge: Half | None) -> None:
+        """A finished cycle; without a discharge where the solver failed in it."""
+        q_c = charge.charge / loop.MAH_PER_G
+        q_d = discharge.charge / loop.MAH_PER_G if discharge else math.nan
         self._row(
             state,
             {
@@ -85,15 +88,16 @@ class Recorder:
                 "discharge_capacity": q_d,
                 "coulombic_efficiency": 100 * q_d / q_c if q_c > 0 else math.nan,
                 "mean_charge_voltage": -charge.energy / -charge.charge if q_c > 0 else math.nan,
-                "mean_discharge_voltage": discharge.energy / discharge.charge if q_d > 0 else math.nan,
+                "mean_discharge_voltage": discharge.energy / discharge.charge if discharge and q_d > 0 else math.nan,
             },
         )
-        for name, half in (("charge", charge), ("discharge", discharge)):
-            if half.overtime:
-                self.overtime.setdefault(name, []).append(number)
+        parts = {"charge": charge} | ({"discharge": discharge} if discharge else {})
+        for note in _notes(parts):
+            self.notes.setdefault(note, []).append(number)
+        self.unsettled += sum(len(half.unsettled) for half in parts.values())
         if self.wanted(number):
             self._tables(number, state)
-            self.curves[number] = _curve(charge), _curve(discharge)
+            self.curves[number] = _curve(charge), _curve(discharge or Half())
 
     def wanted(self, number: int) -> bool:
         """Whether curves and profiles of a cycle are kept: the output cycles and the last one."""
@@ -188,6 +192,7 @@ class Recorder:
         steps: dict[str, float] = {
             "cell_solves": bench.cell.solves,
             "cell_retries": bench.cell.retries,
+            "unsettled_steps": self.unsettled,
         }
         if self.course:
             steps["cycles_solved"] = sum(bool(row) for row in self.rows[1:])
@@ -200,7 +205,7 @@ class Recorder:
             "status": self.status,
             "versions": versions(),
             "statistics": steps,
-            "warnings": [*self.warnings, *(_late(name, cycles) for name, cycles in self.overtime.items())],
+            "warnings": [*self.warnings, *(_told(note, cycles) for note, cycles in self.notes.items())],
         }
 
 
@@ -219,14 +224,30 @@ def versions() -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in names} | {"python": platform.python_version()}
 
 
-def _late(half: str, cycles: list[int]) -> str:
-    return (
-        f"cycle {cycles[0]}: a {half} step ended at its time limit instead of its cut-off, so its capacity is only "
-        f"what had passed by then (in {len(cycles)} cycles of this run)"
-    )
+def _notes(halves: dict[str, Half]) -> Iterator[str]:
+    """What a user must know of a cycle's steps, which count from 1 within the cycle."""
+    for name, half in halves.items():
+        if half.hit_time_limit:
+            yield (
+                f"a {name} step ended at its time limit instead of its cut-off, so its capacity is only what had "
+                "passed by then"
+            )
+        for index in half.skipped:
+            yield f"step {index + 1} was skipped, because the {name} was at the limit of this step before it began"
+        for index in half.unsettled:
+            yield (
+                f"the exchange between cell and contacts did not settle in step {index + 1}, so capacities may be off "
+                "by more than numerics.exchange_tolerance; a larger numerics.max_iterations may help"
+            )
+
+
+def _told(note: str, cycles: list[int]) -> str:
+    return f"cycle {cycles[0]}: {note} (in {len(cycles)} cycles of this run)"
 
 
 def _curve(half: Half) -> tuple[Any, Any]:
+    if not half.capacity:
+        return np.full(CURVE_POINTS, math.nan), np.full(CURVE_POINTS, math.nan)
     capacity, voltage = np.concatenate(half.capacity), np.concatenate(half.voltage)
     if capacity.size < 2:
         return np.full(CURVE_POINTS, math.nan), np.full(CURVE_POINTS, math.nan)
