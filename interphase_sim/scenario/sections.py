@@ -48,7 +48,11 @@ _Tolerance = Annotated[float, Field(gt=0, lt=0.1)]
 
 
 class Cell(Section):
-    """LTO | Li6PS5Cl | NCM622 pellet cell: masses, structure, transport, window; voltages against LTO."""
+    """LTO | Li6PS5Cl | NCM622 pellet cell: masses, structure, transport, window; voltages against LTO.
+
+    reference_temperature: of the electrolyte's conductivity; ncm_reference_temperature: of the exchange current of NCM;
+    lto_reference_temperature: of exchange current and diffusivity of LTO.
+    """
 
     model: Literal["SPM", "SPMe", "DFN"] = "SPMe"
     diameter: Length
@@ -79,8 +83,13 @@ class Cell(Section):
     reference_temperature: Temperature
     temperature: Temperature
     ncm_exchange_current: _CurrentDensity
+    ncm_exchange_current_activation_energy: Energy = preset(Energy, "0.5 eV")
+    ncm_reference_temperature: Temperature = preset(Temperature, "45 degC")
     lto_exchange_current: _CurrentDensity
+    lto_exchange_current_activation_energy: Energy = preset(Energy, "0.5 eV")
     lto_diffusivity: Diffusivity
+    lto_diffusivity_activation_energy: Energy = preset(Energy, "0.35 eV")
+    lto_reference_temperature: Temperature = preset(Temperature, "25 degC")
     lto_max_concentration: Annotated[Parameter, Quantity("concentration")]
     lto_radius: Length
     lto_plateau: Voltage
@@ -132,10 +141,15 @@ class Reactions(Section):
 
 
 class Layer(Section):
-    """Conduction in the interphase and the electrolyte available to it."""
+    """Conduction in the interphase and the electrolyte available to it.
+
+    Both conductivities of products hold at the reference temperature and share one activation energy.
+    """
 
     insulating_conductivity: Conductivity
     thiophosphate_conductivity: Conductivity
+    activation_energy: Energy = preset(Energy, "0.42 eV")
+    reference_temperature: Temperature = preset(Temperature, "45 degC")
     electrolyte_available: Length
 
 
@@ -143,6 +157,8 @@ class Lithium(Section):
     """Diffusion of lithium in NCM622 and its fall at high lithiation."""
 
     diffusivity: Diffusivity
+    activation_energy: Energy = preset(Energy, "0.35 eV")
+    reference_temperature: Temperature = preset(Temperature, "45 degC")
     hindrance_stoichiometry: Share
     hindrance_width: Share
     hindrance_factor: Factor
