@@ -16,6 +16,8 @@ KINDS: tuple[str, ...] = get_args(Kind)
 _KEYS = ("value", "kind", "source", "low", "high", "uncertainty")
 _PLAIN_SOURCE = "this scenario file"
 _FRACTION_SUM = 1e-3  # mass fractions are written with three digits at most
+COLDEST, HOTTEST = 213.15, 473.15  # K, -60 and 200 degC: beyond, no constant of a scenario means anything
+_ZERO_CELSIUS = 273.15  # K
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,29 @@ class Quantity:
 
 
 @dataclass(frozen=True)
+class CredibleTemperature(Quantity):
+    """A temperature between -60 and 200 degC, also where it bounds a range."""
+
+    dimension: str = "temperature"
+
+    def number(self, raw: object, *, difference: bool = False) -> float:
+        kelvin = super().number(raw, difference=difference)
+        if difference or COLDEST <= kelvin <= HOTTEST:
+            return kelvin
+        low, high = COLDEST - _ZERO_CELSIUS, HOTTEST - _ZERO_CELSIUS
+        raise InputError(f"{units.shown(raw)} must lie between {low:g} and {high:g} degC{_other_unit(raw, kelvin)}")
+
+
+def _other_unit(raw: object, kelvin: float) -> str:
+    """The temperature that was meant, where the number makes sense with the other one of K and degC."""
+    celsius = kelvin - _ZERO_CELSIUS
+    in_kelvin = str(raw).rstrip().endswith("K")
+    if in_kelvin and COLDEST <= kelvin + _ZERO_CELSIUS <= HOTTEST:
+        return f", did you mean '{kelvin:.6g} degC'?"
+    return f", did you mean '{celsius:.6g} K'?" if not in_kelvin and COLDEST <= celsius <= HOTTEST else ""
+
+
+@dataclass(frozen=True)
 class RateOrCurrent(Quantity):
     """A small current given as a C-rate ("C/20", unit "C") or as a current ("20 uA", unit "A")."""
 
@@ -205,7 +230,7 @@ Length = Annotated[Parameter, Quantity("length")]
 Mass = Annotated[Parameter, Quantity("mass")]
 Density = Annotated[Parameter, Quantity("density")]
 Voltage = Annotated[Parameter, Quantity("voltage")]
-Temperature = Annotated[Parameter, Quantity("temperature")]
+Temperature = Annotated[Parameter, CredibleTemperature()]
 Energy = Annotated[Parameter, Quantity("energy", NON_NEGATIVE)]
 Conductivity = Annotated[Parameter, Quantity("conductivity")]
 Diffusivity = Annotated[Parameter, Quantity("diffusivity")]

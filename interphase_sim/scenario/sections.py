@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from interphase_sim.errors import InputError
+from interphase_sim.scenario import potential
 from interphase_sim.scenario.fields import (
     NON_NEGATIVE,
     BelowOne,
@@ -107,6 +108,13 @@ class Cell(Section):
     @classmethod
     def _window(cls, upper: Parameter, info: ValidationInfo) -> Parameter:
         return _above(upper, "lower_voltage", info)
+
+    @field_validator("lower_voltage", "upper_voltage")
+    @classmethod
+    def _inside_potential_table(cls, voltage: Parameter, info: ValidationInfo) -> Parameter:
+        if "lto_plateau" in info.data:
+            potential.refuse_beyond(repr(dict(voltage.given)["value"]), voltage.si, info.data["lto_plateau"].si)
+        return voltage
 
 
 class Oxygen(Section):
