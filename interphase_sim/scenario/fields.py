@@ -164,6 +164,56 @@ def _other_unit(raw: object, kelvin: float) -> str:
 
 
 @dataclass(frozen=True)
+class Span:
+    """Where a quantity is stated to be valid: its bounds in SI and who states so.
+
+    `given` holds the bounds as they were written and takes no part in comparisons.
+    """
+
+    low: float
+    high: float
+    source: str
+    given: tuple[tuple[str, str], ...] = field(default=(), compare=False, repr=False)
+
+    def as_written(self) -> dict[str, Any]:
+        """The inline table that reads back as this span."""
+        return {**dict(self.given), "source": self.source}
+
+
+@dataclass(frozen=True)
+class Valid:
+    """Annotation of a range of validity, `{ low = "...", high = "...", source = "..." }`; reads it as a `Span`."""
+
+    quantity: Quantity
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self.read)
+
+    def read(self, raw: object) -> Span:
+        """The table of a range as a `Span`; all three of its keys are needed."""
+        if isinstance(raw, Span):
+            return raw
+        if not isinstance(raw, dict):
+            raise InputError(f"{units.shown(raw)} must be a table with low, high and source")
+        keys = ("low", "high", "source")
+        problems = [f"unknown key {units.shown(key)}{units.nearest(str(key), keys)}" for key in raw if key not in keys]
+        problems += [f"{key} is missing" for key in keys if key not in raw]
+        bounds: dict[str, float] = {}
+        for key in ("low", "high"):
+            try:
+                bounds |= {key: self.quantity.number(raw[key])} if key in raw else {}
+            except InputError as error:
+                problems.append(f"{key}: {error}")
+        if not isinstance(raw.get("source", ""), str):
+            problems.append(f"source {units.shown(raw['source'])} must be text")
+        if bounds.get("low", -math.inf) > bounds.get("high", math.inf):
+            problems.append("low lies above high")
+        if problems:
+            raise InputError("\n".join(problems))
+        return Span(**bounds, source=raw["source"], given=(("low", raw["low"]), ("high", raw["high"])))
+
+
+@dataclass(frozen=True)
 class RateOrCurrent(Quantity):
     """A small current given as a C-rate ("C/20", unit "C") or as a current ("20 uA", unit "A")."""
 

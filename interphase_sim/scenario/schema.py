@@ -95,9 +95,10 @@ class Scenario(Section):
         return self.from_dict(table, where=where)
 
     def digest(self) -> str:
-        """SHA-256 of the values that decide the answer: no names, sources, ranges or checkpoint interval."""
+        """SHA-256 of the values that decide the answer: no names, sources, ranges, validity or checkpoint interval."""
         table = writer.numbers(self)
         del table["name"], table["description"], table["numerics"]["checkpoint_every"]
+        del table["cell"]["validity"], table["kinetics"]["validity"]
         return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()
 
 

@@ -12,9 +12,11 @@ from pydantic import Field, ValidationInfo, field_validator
 from interphase_sim.errors import InputError
 from interphase_sim.scenario import potential
 from interphase_sim.scenario.fields import (
+    ANY,
     NON_NEGATIVE,
     BelowOne,
     Conductivity,
+    CredibleTemperature,
     Density,
     Diffusivity,
     Energy,
@@ -33,7 +35,9 @@ from interphase_sim.scenario.fields import (
     SecondOrderRate,
     Section,
     Share,
+    Span,
     Temperature,
+    Valid,
     Voltage,
     preset,
 )
@@ -46,6 +50,19 @@ _CapacityChange = Annotated[Parameter, Quantity("specific capacity")]
 _Cells = Annotated[int, Field(ge=10, le=10_000)]
 _Rings = Annotated[int, Field(ge=10, le=500)]
 _Tolerance = Annotated[float, Field(gt=0, lt=0.1)]
+
+
+class Validity(Section):
+    """Where the numbers of a file are stated to hold; a result warns of what lies outside, and is the same.
+
+    rate: of constant-current steps. potential: at which steps end or hold, against Li/Li+. What a file does not state
+    is not judged.
+    """
+
+    temperature: Annotated[Span, Valid(CredibleTemperature())] | None = None
+    rate: Annotated[Span, Valid(Quantity("rate"))] | None = None
+    potential: Annotated[Span, Valid(Quantity("voltage", ANY))] | None = None
+    layer_thickness: Annotated[Span, Valid(Quantity("length", NON_NEGATIVE))] | None = None
 
 
 class Cell(Section):
@@ -98,6 +115,7 @@ class Cell(Section):
     lower_voltage: Voltage
     upper_voltage: Voltage
     one_c: Annotated[Parameter, Quantity("specific current")]
+    validity: Validity | None = None
 
     @field_validator("ncm_d90")
     @classmethod
@@ -212,6 +230,7 @@ class Kinetics(Section):
     lithium: Lithium
     losses: Losses
     contact: ContactDose
+    validity: Validity | None = None
 
 
 def gap_share(coverage: float, filled: float) -> float:
