@@ -11,10 +11,10 @@ import math
 from dataclasses import dataclass
 
 from interphase_sim import materials
+from interphase_sim.arrhenius import arrhenius
 from interphase_sim.errors import InputError
 from interphase_sim.scenario import Coating, Kinetics, Parameter, gap_share
 
-BOLTZMANN = 1.380649e-23  # J K-1
 ROOM = 298.15
 ROCK_SALT_VOLUME = 11.2e-6  # m3 mol-1 of NiO-type rock salt, one formula unit per oxygen lost
 CLOSE_PACKED = 0.907  # largest coverage of a plane by equal discs
@@ -42,15 +42,20 @@ class Patch:
 
 @dataclass(frozen=True)
 class Shield:
-    """Ionic side of a coating: resistance of the covered part [ohm m2 of covered area], thickness [m],
-    gap radius [m], the conductivity of the filler (None: nothing but the layer is in the gaps) and what one of the
-    two shells adds to ``covered`` [ohm m2]."""
+    """Ionic side of a coating: resistance of its core [ohm m2 of covered area], thickness [m], gap radius [m], the
+    conductivity of the filler (None: nothing but the layer is in the gaps) and the resistance of one of the two
+    shells [ohm m2]."""
 
-    covered: float
+    core: float
     thickness: float
     gap_radius: float
     gap_conductivity: float | None
     shell: float = 0.0
+
+    @property
+    def covered(self) -> float:
+        """Resistance of core and both shells in series [ohm m2 of covered area]."""
+        return self.core + 2 * self.shell
 
 
 def constriction(coverage: float) -> float:
@@ -61,11 +66,6 @@ def constriction(coverage: float) -> float:
 def cell_radius(gap_radius: float, share: float) -> float:
     """Radius of the unit cell around one gap that takes a share of it, r_p / sqrt(share) [m]."""
     return gap_radius / math.sqrt(share)
-
-
-def arrhenius(energy: float, temperature: float, reference: float) -> float:
-    """exp(-E/k (1/T - 1/T_ref)) with E in J."""
-    return math.exp(-energy / BOLTZMANN * (1.0 / temperature - 1.0 / reference))
 
 
 def coverage_at(coating: Coating | None, swings: float) -> float:
@@ -127,13 +127,13 @@ def shield(coating: Coating, temperature: float) -> Shield:
     Raises InputError naming a conductivity that neither the scenario nor the table gives.
     """
     core = _conductivity(coating.core, coating.core_conductivity, coating.core_activation_energy, "core", temperature)
-    shells, resistance = 0.0, 0.0
+    shells, resistance = 0.0, 0.0  # of both
     if coating.shell is not None and coating.shell_thickness is not None:
         shells = 2 * coating.shell_thickness.si
         sigma = _conductivity(
             coating.shell, coating.shell_conductivity, coating.shell_activation_energy, "shell", temperature
         )
-        resistance += shells / sigma
+        resistance = shells / sigma
     thickness = coating.thickness.si
     radius = coating.gap_radius.si if coating.gap_radius is not None else 0.5 * thickness
     filler = None
@@ -144,8 +144,10 @@ def shield(coating: Coating, temperature: float) -> Shield:
     elif coating.filler == "residue":
         if coating.filler_conductivity is None:
             raise InputError("coating.filler_conductivity is missing: nothing is known of the residue's conductivity")
-        filler = coating.filler_conductivity.si
-    return Shield(resistance + (thickness - shells) / core, thickness, radius, filler, resistance / 2)
+        # nothing is known of its activation energy either: without one it is as conductive at every temperature
+        energy = coating.filler_activation_energy.si if coating.filler_activation_energy else 0.0
+        filler = coating.filler_conductivity.si * arrhenius(energy, temperature, ROOM)
+    return Shield((thickness - shells) / core, thickness, radius, filler, resistance / 2)
 
 
 def block_resistance(cover: Shield, coverage: float, exposed: float) -> float:

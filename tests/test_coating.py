@@ -10,6 +10,7 @@ from closeness import near
 from pinned import scenario
 
 from interphase_sim import coating
+from interphase_sim.arrhenius import arrhenius
 from interphase_sim.coating import Patch, Shield
 from interphase_sim.errors import InputError
 from interphase_sim.scenario import Coating, Kinetics
@@ -54,9 +55,9 @@ def test_constriction_vanishes_bare_and_is_whole_for_far_gaps() -> None:
 
 def test_arrhenius_by_hand() -> None:
     half_volt = 0.5 * 1.602176634e-19
-    assert coating.arrhenius(half_volt, WARM, WARM) == 1.0
+    assert arrhenius(half_volt, WARM, WARM) == 1.0
     # 0.5 eV/k = 5802.26 K; 1/298.15 - 1/318.15 = 2.10850e-4; exp(-1.22341)
-    assert coating.arrhenius(half_volt, ROOM, WARM) == near(0.29422, rel=BY_HAND)
+    assert arrhenius(half_volt, ROOM, WARM) == near(0.29422, rel=BY_HAND)
 
 
 def test_coverage_falls_by_a_share_per_swing() -> None:
@@ -138,7 +139,7 @@ def test_a_missing_value_that_decides_is_refused_by_name(changes: dict[str, Any]
 
 def test_the_scenario_s_numbers_come_before_the_table_s() -> None:
     chosen = with_(core_conductivity=1e-6, core_activation_energy=0.0)
-    shells = 2e-9 / (1e-7 * coating.arrhenius(0.7 * 1.602176634e-19, WARM, ROOM))
+    shells = 2e-9 / (1e-7 * arrhenius(0.7 * 1.602176634e-19, WARM, ROOM))
     total = shells + 13e-9 / 1e-6
     assert coating.shield(chosen, WARM).covered == near(total, rel=1e-9)  # eV by pint
 
@@ -157,7 +158,7 @@ def test_shells_and_core_conduct_in_series() -> None:
 def test_a_warm_coating_conducts_better() -> None:
     plain = with_(**NO_SHELL)
     ratio = coating.shield(plain, WARM).covered / coating.shield(plain, ROOM).covered
-    faster = coating.arrhenius(0.45 * 1.602176634e-19, WARM, ROOM)
+    faster = arrhenius(0.45 * 1.602176634e-19, WARM, ROOM)
     assert ratio == near(1 / faster, rel=1e-9)  # eV by pint
 
 

@@ -10,7 +10,8 @@ import pytest
 from closeness import near
 from pinned import NOTHING, scenario
 
-from interphase_sim import coating, materials
+from interphase_sim import materials
+from interphase_sim.arrhenius import arrhenius
 from interphase_sim.cell.parameters import ocp_table
 from interphase_sim.errors import InputError
 from interphase_sim.interphase import column, contacts, kernels
@@ -90,7 +91,7 @@ def test_every_rate_follows_the_same_arrhenius_factor() -> None:
     s = setting("coated")
     patch = contacts.pristine(s).patches[0]
     hot, ref = (contacts._rates(s.kinetics, patch, t) for t in (338.15, 318.15))
-    factor = coating.arrhenius(s.kinetics.oxygen.activation_energy.si, 338.15, 318.15)
+    factor = arrhenius(s.kinetics.oxygen.activation_energy.si, 338.15, 318.15)
     assert factor > 2.5
     for name in ("k1", "k2", "k4", "k3", "k3b", "d0", "kappa_0", "kappa_cov"):
         assert getattr(hot, name) == near(factor * getattr(ref, name), rel=EXACT), name
@@ -131,7 +132,7 @@ def test_electrolyte_oxidation_can_be_switched_off() -> None:
 def test_a_dose_is_worth_its_hours_at_the_reference_temperature() -> None:
     """All rates share one activation energy, so 24 h at 25 degC are fewer hours at 45 degC."""
     cold = setting(changes={"kinetics.contact.duration": 24 * HOUR, "kinetics.contact.temperature": 298.15})
-    factor = coating.arrhenius(cold.kinetics.oxygen.activation_energy.si, 298.15, 318.15)
+    factor = arrhenius(cold.kinetics.oxygen.activation_energy.si, 298.15, 318.15)
     assert 0.2 < factor < 0.4
     changes = {"kinetics.contact.duration": 24 * HOUR * factor, "kinetics.contact.temperature": 318.15}
     warm = setting(changes=changes)
@@ -308,7 +309,7 @@ def test_the_coating_is_its_core_between_its_shells() -> None:
     assert s.block is not None
     assert s.shield is not None
     assert 2 * s.block.skin + 15e-9 / s.block.vertical == near(s.shield.covered, rel=EXACT)
-    assert s.block.skin == near(1e-9 / (1e-7 * coating.arrhenius(0.7 * 1.602176634e-19, 318.15, 298.15)), rel=1e-9)
+    assert s.block.skin == near(1e-9 / (1e-7 * arrhenius(0.7 * 1.602176634e-19, 318.15, 298.15)), rel=1e-9)
 
 
 def test_a_resolved_contact_ages_between_the_closures_without_their_assumptions() -> None:

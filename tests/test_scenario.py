@@ -57,6 +57,8 @@ def changed(old: str, new: str) -> str:
 def physical_values(table: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
     """Every physical value of a raw table with its path."""
     for key, value in table.items():
+        if key == "validity":  # ranges, which have no kind; their reader asks for a source
+            continue
         if isinstance(value, dict) and "value" not in value:
             yield from physical_values(value, f"{path}{key}.")
         elif isinstance(value, list) and value and isinstance(value[0], dict):

@@ -1,6 +1,6 @@
 """The pellet cell of the experiment: masses and densities in, thicknesses, fractions and areas out.
 
-Plain Python and SI throughout, so that the PyBaMM parameter set needs nothing else of this package.
+Plain Python and SI throughout, so that the PyBaMM parameter set needs little else of this package.
 """
 
 from __future__ import annotations
@@ -8,9 +8,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from interphase_sim.arrhenius import arrhenius
+
 FARADAY = 96485.33212  # C mol-1, CODATA 2018
 GAS_CONSTANT = 8.31446261815324  # J mol-1 K-1
-BOLTZMANN = 1.380649e-23  # J K-1
 NCM_MOLAR_MASS = 0.09693  # kg mol-1, Li(Ni0.6Co0.2Mn0.2)O2, arithmetic
 LTO_CAPACITY_SITES = 3.0  # Li per Li4Ti5O12 between plateau ends
 
@@ -21,7 +22,11 @@ class CellDesign:
 
     Mass ratios are fractions that sum to one. ``*_tortuosity_factor`` is tau^2 in
     sigma_eff = sigma eps / tau^2. ``contact_fraction`` is the share of NCM area that touches electrolyte,
-    ``utilisation`` the share of NCM that has electronic and ionic contact at all.
+    ``utilisation`` the share of NCM that has electronic and ionic contact at all. Each constant of transport and
+    kinetics holds at a reference temperature and has an activation energy [J]: ``reference_temperature`` belongs to
+    the electrolyte's conductivity, ``ncm_reference_temperature`` to the exchange current of NCM,
+    ``lto_reference_temperature`` to exchange current and diffusivity of LTO, ``lithium_reference_temperature`` to the
+    diffusivity of lithium in NCM.
     """
 
     diameter: float
@@ -51,8 +56,13 @@ class CellDesign:
     electrolyte_activation_energy: float
     reference_temperature: float
     ncm_exchange_current: float
+    ncm_exchange_current_activation_energy: float
+    ncm_reference_temperature: float
     lto_exchange_current: float
+    lto_exchange_current_activation_energy: float
     lto_diffusivity: float
+    lto_diffusivity_activation_energy: float
+    lto_reference_temperature: float
     lto_max_concentration: float
     lto_radius: float
     lto_plateau: float
@@ -62,6 +72,8 @@ class CellDesign:
     upper_voltage: float
     one_c: float
     lithium_diffusivity: float
+    lithium_activation_energy: float
+    lithium_reference_temperature: float
     hindrance_stoichiometry: float
     hindrance_width: float
     hindrance_factor: float
@@ -137,6 +149,26 @@ class CellDesign:
         return c_rate * self.one_c * self.ncm_mass
 
     def conductivity(self, temperature: float) -> float:
-        """Arrhenius conductivity of the electrolyte, from the reference temperature [S m-1]."""
-        exponent = self.electrolyte_activation_energy / BOLTZMANN * (1 / temperature - 1 / self.reference_temperature)
-        return self.electrolyte_conductivity * math.exp(-exponent)
+        """Ionic conductivity of the electrolyte at a temperature [S m-1]."""
+        factor = arrhenius(self.electrolyte_activation_energy, temperature, self.reference_temperature)
+        return self.electrolyte_conductivity * factor
+
+    def ncm_exchange_current_at(self, temperature: float) -> float:
+        """Exchange current per NCM area in contact at a temperature [A m-2]."""
+        factor = arrhenius(self.ncm_exchange_current_activation_energy, temperature, self.ncm_reference_temperature)
+        return self.ncm_exchange_current * factor
+
+    def lto_exchange_current_at(self, temperature: float) -> float:
+        """Exchange current per LTO area at a temperature [A m-2]."""
+        factor = arrhenius(self.lto_exchange_current_activation_energy, temperature, self.lto_reference_temperature)
+        return self.lto_exchange_current * factor
+
+    def lto_diffusivity_at(self, temperature: float) -> float:
+        """Diffusivity of lithium in LTO at a temperature [m2 s-1]."""
+        factor = arrhenius(self.lto_diffusivity_activation_energy, temperature, self.lto_reference_temperature)
+        return self.lto_diffusivity * factor
+
+    def lithium_diffusivity_at(self, temperature: float) -> float:
+        """Diffusivity of lithium in NCM622 below its hindrance at a temperature [m2 s-1]."""
+        factor = arrhenius(self.lithium_activation_energy, temperature, self.lithium_reference_temperature)
+        return self.lithium_diffusivity * factor

@@ -1,5 +1,7 @@
 """PyBaMM parameter set "Walther2021": LTO | Li6PS5Cl | NCM622 pellet cell at 45 degC.
 
+Exchange currents, diffusivities and the electrolyte's conductivity follow the temperature that PyBaMM passes them, so
+that another "Ambient temperature [K]" gives the same cell as a design at that temperature.
 ``pybamm.ParameterValues("Walther2021")`` works wherever this package is installed; it needs neither the
 cycling loop nor the scenario schema.
 """
@@ -8,12 +10,14 @@ from __future__ import annotations
 
 import csv
 import math
+from collections.abc import Callable
 from importlib import resources
 from typing import Any
 
 import numpy as np
 import pybamm
 
+from interphase_sim.arrhenius import exponent
 from interphase_sim.cell.design import FARADAY, GAS_CONSTANT, NCM_MOLAR_MASS, CellDesign
 
 OCP_OFFSET, OCP_SCALE = 0.1910, 0.8151  # x_Li = offset + scale x_MSMR, least squares on the check table
@@ -101,6 +105,18 @@ def exchange_current(reference: float) -> Any:
     return j0
 
 
+def with_temperature(law: Callable[..., Any], energy: float, reference: float) -> Callable[..., Any]:
+    """A PyBaMM law, whose last argument is the temperature T, times exp(-E/k (1/T - 1/T_ref)).
+
+    energy: activation energy E [J]. reference: T_ref [K], where the law holds as it is.
+    """
+
+    def scaled(*arguments: Any) -> Any:
+        return law(*arguments) * pybamm.exp(exponent(energy, arguments[-1], reference))
+
+    return scaled
+
+
 def _bruggeman(fraction: float, tortuosity_factor: float) -> float:
     """Exponent b with fraction**b = fraction / tortuosity_factor."""
     return 1 - math.log(tortuosity_factor) / math.log(fraction)
@@ -110,7 +126,7 @@ def parameter_values(design: CellDesign) -> dict[str, Any]:
     """PyBaMM parameters of a pellet cell; the positive electrode's film is zero and its contact whole."""
     cathode, anode = design.volume_fractions("cathode"), design.volume_fractions("anode")
     separator = 1 - design.separator_porosity
-    sigma = design.conductivity(design.temperature)
+    warm = design.temperature
     ncm_max = design.ncm_density / NCM_MOLAR_MASS
     return {
         "chemistry": "lithium_ion",
@@ -125,9 +141,9 @@ def parameter_values(design: CellDesign) -> dict[str, Any]:
         "Upper voltage cut-off [V]": design.upper_voltage,
         "Open-circuit voltage at 0% SOC [V]": design.lower_voltage,
         "Open-circuit voltage at 100% SOC [V]": design.upper_voltage,
-        "Ambient temperature [K]": design.temperature,
-        "Initial temperature [K]": design.temperature,
-        "Reference temperature [K]": design.temperature,
+        "Ambient temperature [K]": warm,
+        "Initial temperature [K]": warm,
+        "Reference temperature [K]": warm,
         # LTO composite
         "Negative electrode thickness [m]": design.thickness("anode"),
         "Negative electrode active material volume fraction": anode["active"],
@@ -138,10 +154,14 @@ def parameter_values(design: CellDesign) -> dict[str, Any]:
         "Negative electrode Bruggeman coefficient (electrode)": 0.0,
         "Negative electrode conductivity [S.m-1]": 10.0,
         "Negative particle radius [m]": design.lto_radius,
-        "Negative particle diffusivity [m2.s-1]": design.lto_diffusivity,
+        "Negative particle diffusivity [m2.s-1]": with_temperature(
+            lambda sto, temperature: design.lto_diffusivity_at(warm), design.lto_diffusivity_activation_energy, warm
+        ),
         "Negative electrode OCP [V]": lto_ocp(design.lto_plateau),
         "Negative electrode OCP entropic change [V.K-1]": 0.0,
-        "Negative electrode exchange-current density [A.m-2]": exchange_current(design.lto_exchange_current),
+        "Negative electrode exchange-current density [A.m-2]": with_temperature(
+            exchange_current(design.lto_exchange_current_at(warm)), design.lto_exchange_current_activation_energy, warm
+        ),
         "Maximum concentration in negative electrode [mol.m-3]": design.lto_max_concentration,
         "Initial concentration in negative electrode [mol.m-3]": design.lto_initial_stoichiometry
         * design.lto_max_concentration,
@@ -153,7 +173,9 @@ def parameter_values(design: CellDesign) -> dict[str, Any]:
         "Cation transference number": 1.0,
         "Thermodynamic factor": 1.0,
         "Electrolyte diffusivity [m2.s-1]": 1e-8,
-        "Electrolyte conductivity [S.m-1]": sigma,
+        "Electrolyte conductivity [S.m-1]": with_temperature(
+            lambda c_e, temperature: design.conductivity(warm), design.electrolyte_activation_energy, warm
+        ),
         # NCM622 composite
         "Positive electrode thickness [m]": design.thickness("cathode"),
         "Positive electrode active material volume fraction": cathode["active"] * design.utilisation,
@@ -164,16 +186,22 @@ def parameter_values(design: CellDesign) -> dict[str, Any]:
         "Positive electrode Bruggeman coefficient (electrode)": 0.0,
         "Positive electrode conductivity [S.m-1]": 0.13,
         "Positive particle radius [m]": design.sauter_radius,
-        "Positive particle diffusivity [m2.s-1]": hindered_diffusivity(
-            design.lithium_diffusivity,
-            math.log(design.hindrance_factor),
-            design.hindrance_stoichiometry,
-            design.hindrance_width,
+        "Positive particle diffusivity [m2.s-1]": with_temperature(
+            hindered_diffusivity(
+                design.lithium_diffusivity_at(warm),
+                math.log(design.hindrance_factor),
+                design.hindrance_stoichiometry,
+                design.hindrance_width,
+            ),
+            design.lithium_activation_energy,
+            warm,
         ),
         "Positive electrode OCP [V]": ncm622_ocp,
         "Positive electrode OCP entropic change [V.K-1]": 0.0,
-        "Positive electrode exchange-current density [A.m-2]": exchange_current(
-            design.ncm_exchange_current * design.contact_fraction
+        "Positive electrode exchange-current density [A.m-2]": with_temperature(
+            exchange_current(design.ncm_exchange_current_at(warm) * design.contact_fraction),
+            design.ncm_exchange_current_activation_energy,
+            warm,
         ),
         "Maximum concentration in positive electrode [mol.m-3]": ncm_max,
         "Initial concentration in positive electrode [mol.m-3]": FULL_LITHIATION * ncm_max,

@@ -104,7 +104,7 @@ def _inputs(design: CellDesign) -> dict[str, float]:
         "Log diffusion factor": 0.0,
         "Log diffusion factor rate [s-1]": 0.0,
         "Connected fraction": design.utilisation,
-        "Lithium diffusivity [m2.s-1]": design.lithium_diffusivity,
+        "Lithium diffusivity [m2.s-1]": design.lithium_diffusivity_at(design.temperature),
         "Hindrance stoichiometry": design.hindrance_stoichiometry,
         "Hindrance stoichiometry rate [s-1]": 0.0,
         "Hindrance width": design.hindrance_width,
@@ -319,7 +319,13 @@ class Cell:
     def __init__(self, design: CellDesign, model: str, particle_cells: int, tolerance: float) -> None:
         # lithium transport comes in as inputs, so cells that differ in it alone share a build
         common = replace(
-            design, lithium_diffusivity=1e-14, hindrance_stoichiometry=0.9, hindrance_width=0.1, hindrance_factor=10.0
+            design,
+            lithium_diffusivity=1e-14,
+            lithium_activation_energy=0.0,
+            lithium_reference_temperature=design.temperature,
+            hindrance_stoichiometry=0.9,
+            hindrance_width=0.1,
+            hindrance_factor=10.0,
         )
         self.design = design
         self.recipe = Recipe(common, model, particle_cells, tolerance)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from interphase_sim import coating, materials
+from interphase_sim.arrhenius import arrhenius
 from interphase_sim.coating import Patch, Shield
 from interphase_sim.errors import InputError
 from interphase_sim.interphase import column, kernels, unitcell
@@ -87,6 +88,7 @@ def setting(scenario: Scenario, areas: dict[str, float], electrolyte_conductivit
         raise InputError(f'coating.coverage_loss must be 0 with contact = "{coat.contact}": {FIXED[coat.contact]}')
     numerics, layer, temperature = scenario.numerics, scenario.kinetics.layer, scenario.cell.temperature.si
     cover = coating.shield(coat, temperature) if coat else None
+    warmer = arrhenius(layer.activation_energy.si, temperature, layer.reference_temperature.si)
     volumes = [materials.lookup("products", name, "molar_volume").value for name in PHASES]
     return Setting(
         kinetics=scenario.kinetics,
@@ -102,7 +104,11 @@ def setting(scenario: Scenario, areas: dict[str, float], electrolyte_conductivit
         ),
         tolerance=numerics.column_tolerance,
         volumes=np.array(volumes, dtype=float),
-        sigmas=(electrolyte_conductivity, layer.thiophosphate_conductivity.si, layer.insulating_conductivity.si),
+        sigmas=(
+            electrolyte_conductivity,
+            warmer * layer.thiophosphate_conductivity.si,
+            warmer * layer.insulating_conductivity.si,
+        ),
         rings=_rings(scenario),
         rings_tolerance=numerics.closure_tolerance if _coarse(coat) else numerics.unit_cell_tolerance,
         block=_block(coat, cover) if coat and cover and coating.around_a_gap(coat) else None,
@@ -134,7 +140,7 @@ def _fineness(scenario: Scenario) -> Fineness:
 
 
 def _block(coat: Coating, cover: Shield) -> Block:
-    """The coating as one body of its whole thickness between skins: shells, and a core that makes the sum right.
+    """The coating as one body of its whole thickness, with the core's resistance, between skins, its shells.
 
     Filled gaps change both by the same factor, so that the conductance of the area under them is that of coating
     and filler side by side.
@@ -143,14 +149,14 @@ def _block(coat: Coating, cover: Shield) -> Block:
     if 0 < coat.filler_coverage.si < 1:
         exposed = gap_share(coat.coverage.si, coat.filler_coverage.si)
         factor = coating.block_resistance(cover, coat.coverage.si, exposed) / cover.covered
-    core = (cover.covered - 2 * cover.shell) * factor
+    core = cover.core * factor
     return Block(cover.thickness / core, cover.thickness / core, cover.shell * factor, cover.gap_conductivity)
 
 
 def _rates(kinetics: Kinetics, patch: Patch | None, temperature: float) -> Rates:
     """Constants of a column at a temperature; without a patch, no oxygen enters (carbon, collector)."""
     oxygen, reactions = kinetics.oxygen, kinetics.reactions
-    a = coating.arrhenius(oxygen.activation_energy.si, temperature, oxygen.reference_temperature.si)
+    a = arrhenius(oxygen.activation_energy.si, temperature, oxygen.reference_temperature.si)
     on = a if kinetics.losses.electrolyte_oxidation else 0.0
     return Rates(
         k1=a * reactions.phosphate.si,

@@ -1,6 +1,6 @@
 """Scenarios: what a run is made of, read strictly from TOML into frozen SI values."""
 
-from interphase_sim.scenario.fields import KINDS, Parameter, Ratio
+from interphase_sim.scenario.fields import KINDS, Parameter, Ratio, Span
 from interphase_sim.scenario.files import scenario_names
 from interphase_sim.scenario.schema import Scenario, checked_name, load_scenario, quantity_of
 from interphase_sim.scenario.sections import (
@@ -13,6 +13,7 @@ from interphase_sim.scenario.sections import (
     Protocol,
     Rest,
     Step,
+    Validity,
     gap_share,
     halves,
 )
@@ -32,7 +33,9 @@ __all__ = [
     "Ratio",
     "Rest",
     "Scenario",
+    "Span",
     "Step",
+    "Validity",
     "checked_name",
     "gap_share",
     "halves",

@@ -16,6 +16,8 @@ KINDS: tuple[str, ...] = get_args(Kind)
 _KEYS = ("value", "kind", "source", "low", "high", "uncertainty")
 _PLAIN_SOURCE = "this scenario file"
 _FRACTION_SUM = 1e-3  # mass fractions are written with three digits at most
+COLDEST, HOTTEST = 213.15, 473.15  # K, -60 and 200 degC: beyond, no constant of a scenario means anything
+_ZERO_CELSIUS = 273.15  # K
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,79 @@ class Quantity:
 
 
 @dataclass(frozen=True)
+class CredibleTemperature(Quantity):
+    """A temperature between -60 and 200 degC, also where it bounds a range."""
+
+    dimension: str = "temperature"
+
+    def number(self, raw: object, *, difference: bool = False) -> float:
+        kelvin = super().number(raw, difference=difference)
+        if difference or COLDEST <= kelvin <= HOTTEST:
+            return kelvin
+        low, high = COLDEST - _ZERO_CELSIUS, HOTTEST - _ZERO_CELSIUS
+        raise InputError(f"{units.shown(raw)} must lie between {low:g} and {high:g} degC{_other_unit(raw, kelvin)}")
+
+
+def _other_unit(raw: object, kelvin: float) -> str:
+    """The temperature that was meant, where the number makes sense with the other one of K and degC."""
+    celsius = kelvin - _ZERO_CELSIUS
+    in_kelvin = str(raw).rstrip().endswith("K")
+    if in_kelvin and COLDEST <= kelvin + _ZERO_CELSIUS <= HOTTEST:
+        return f", did you mean '{kelvin:.6g} degC'?"
+    return f", did you mean '{celsius:.6g} K'?" if not in_kelvin and COLDEST <= celsius <= HOTTEST else ""
+
+
+@dataclass(frozen=True)
+class Span:
+    """Where a quantity is stated to be valid: its bounds in SI and who states so.
+
+    `given` holds the bounds as they were written and takes no part in comparisons.
+    """
+
+    low: float
+    high: float
+    source: str
+    given: tuple[tuple[str, str], ...] = field(default=(), compare=False, repr=False)
+
+    def as_written(self) -> dict[str, Any]:
+        """The inline table that reads back as this span."""
+        return {**dict(self.given), "source": self.source}
+
+
+@dataclass(frozen=True)
+class Valid:
+    """Annotation of a range of validity, `{ low = "...", high = "...", source = "..." }`; reads it as a `Span`."""
+
+    quantity: Quantity
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self.read)
+
+    def read(self, raw: object) -> Span:
+        """The table of a range as a `Span`; all three of its keys are needed."""
+        if isinstance(raw, Span):
+            return raw
+        if not isinstance(raw, dict):
+            raise InputError(f"{units.shown(raw)} must be a table with low, high and source")
+        keys = ("low", "high", "source")
+        problems = [f"unknown key {units.shown(key)}{units.nearest(str(key), keys)}" for key in raw if key not in keys]
+        problems += [f"{key} is missing" for key in keys if key not in raw]
+        bounds: dict[str, float] = {}
+        for key in ("low", "high"):
+            try:
+                bounds |= {key: self.quantity.number(raw[key])} if key in raw else {}
+            except InputError as error:
+                problems.append(f"{key}: {error}")
+        if not isinstance(raw.get("source", ""), str):
+            problems.append(f"source {units.shown(raw['source'])} must be text")
+        if bounds.get("low", -math.inf) > bounds.get("high", math.inf):
+            problems.append("low lies above high")
+        if problems:
+            raise InputError("\n".join(problems))
+        return Span(**bounds, source=raw["source"], given=(("low", raw["low"]), ("high", raw["high"])))
+
+
+@dataclass(frozen=True)
 class RateOrCurrent(Quantity):
     """A small current given as a C-rate ("C/20", unit "C") or as a current ("20 uA", unit "A")."""
 
@@ -205,7 +280,7 @@ Length = Annotated[Parameter, Quantity("length")]
 Mass = Annotated[Parameter, Quantity("mass")]
 Density = Annotated[Parameter, Quantity("density")]
 Voltage = Annotated[Parameter, Quantity("voltage")]
-Temperature = Annotated[Parameter, Quantity("temperature")]
+Temperature = Annotated[Parameter, CredibleTemperature()]
 Energy = Annotated[Parameter, Quantity("energy", NON_NEGATIVE)]
 Conductivity = Annotated[Parameter, Quantity("conductivity")]
 Diffusivity = Annotated[Parameter, Quantity("diffusivity")]

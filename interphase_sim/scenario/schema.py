@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ValidationError, ValidationInfo,
 
 from interphase_sim import units
 from interphase_sim.errors import InputError
-from interphase_sim.scenario import files, writer
+from interphase_sim.scenario import files, potential, writer
 from interphase_sim.scenario.fields import Parameter, Quantity, Section
 from interphase_sim.scenario.problems import Location, Problem, dotted, model_at, problems_of
 from interphase_sim.scenario.sections import (
@@ -51,6 +51,8 @@ class Scenario(Section):
     @classmethod
     def _inside_window(cls, protocol: Protocol, info: ValidationInfo) -> Protocol:
         steps = [*protocol.steps, *(step for block in protocol.first for step in block.steps)]
+        if "cell" in info.data:
+            _inside_potential_table(protocol, info.data["cell"])
         if "cell" in info.data and any(_leaves(step, info.data["cell"]) for step in steps):
             raise InputError("a step ends outside the cell's window from lower_voltage to upper_voltage")
         return protocol
@@ -93,9 +95,10 @@ class Scenario(Section):
         return self.from_dict(table, where=where)
 
     def digest(self) -> str:
-        """SHA-256 of the values that decide the answer: no names, sources, ranges or checkpoint interval."""
+        """SHA-256 of the values that decide the answer: no names, sources, ranges, validity or checkpoint interval."""
         table = writer.numbers(self)
         del table["name"], table["description"], table["numerics"]["checkpoint_every"]
+        del table["cell"]["validity"], table["kinetics"]["validity"]
         return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()
 
 
@@ -180,10 +183,24 @@ def _quantity(path: tuple[str, ...]) -> Quantity | None:
     return next((mark for mark in marks if isinstance(mark, Quantity)), None)
 
 
-def _leaves(step: Step, cell: Cell) -> bool:
-    end: Parameter | None = None
+def _end(step: Step) -> tuple[str, Parameter | None]:
+    """The key and the voltage at which a step ends or holds; None where the step states none."""
     if isinstance(step, ConstantCurrent):
-        end = step.until
-    elif isinstance(step, ConstantVoltage):
-        end = step.voltage
+        return "until", step.until
+    return "voltage", step.voltage if isinstance(step, ConstantVoltage) else None
+
+
+def _inside_potential_table(protocol: Protocol, cell: Cell) -> None:
+    """Raise InputError for the first step that ends or holds beyond the potential table of NCM622."""
+    blocks = {f"first[{i}].steps": block.steps for i, block in enumerate(protocol.first)}
+    for name, steps in ({"steps": protocol.steps} | blocks).items():
+        for i, step in enumerate(steps):
+            key, end = _end(step)
+            if end is not None:
+                written = f"{name}[{i}].{key} {dict(end.given)['value']!r}"
+                potential.refuse_beyond(written, end.si, cell.lto_plateau.si)
+
+
+def _leaves(step: Step, cell: Cell) -> bool:
+    _, end = _end(step)
     return end is not None and not cell.lower_voltage.si <= end.si <= cell.upper_voltage.si

@@ -10,10 +10,13 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from interphase_sim.errors import InputError
+from interphase_sim.scenario import potential
 from interphase_sim.scenario.fields import (
+    ANY,
     NON_NEGATIVE,
     BelowOne,
     Conductivity,
+    CredibleTemperature,
     Density,
     Diffusivity,
     Energy,
@@ -32,7 +35,9 @@ from interphase_sim.scenario.fields import (
     SecondOrderRate,
     Section,
     Share,
+    Span,
     Temperature,
+    Valid,
     Voltage,
     preset,
 )
@@ -47,8 +52,25 @@ _Rings = Annotated[int, Field(ge=10, le=500)]
 _Tolerance = Annotated[float, Field(gt=0, lt=0.1)]
 
 
+class Validity(Section):
+    """Where the numbers of a file are stated to hold; a result warns of what lies outside, and is the same.
+
+    rate: of constant-current steps. potential: at which steps end or hold, against Li/Li+. What a file does not state
+    is not judged.
+    """
+
+    temperature: Annotated[Span, Valid(CredibleTemperature())] | None = None
+    rate: Annotated[Span, Valid(Quantity("rate"))] | None = None
+    potential: Annotated[Span, Valid(Quantity("voltage", ANY))] | None = None
+    layer_thickness: Annotated[Span, Valid(Quantity("length", NON_NEGATIVE))] | None = None
+
+
 class Cell(Section):
-    """LTO | Li6PS5Cl | NCM622 pellet cell: masses, structure, transport, window; voltages against LTO."""
+    """LTO | Li6PS5Cl | NCM622 pellet cell: masses, structure, transport, window; voltages against LTO.
+
+    reference_temperature: of the electrolyte's conductivity; ncm_reference_temperature: of the exchange current of NCM;
+    lto_reference_temperature: of exchange current and diffusivity of LTO.
+    """
 
     model: Literal["SPM", "SPMe", "DFN"] = "SPMe"
     diameter: Length
@@ -79,8 +101,13 @@ class Cell(Section):
     reference_temperature: Temperature
     temperature: Temperature
     ncm_exchange_current: _CurrentDensity
+    ncm_exchange_current_activation_energy: Energy = preset(Energy, "0.5 eV")
+    ncm_reference_temperature: Temperature = preset(Temperature, "45 degC")
     lto_exchange_current: _CurrentDensity
+    lto_exchange_current_activation_energy: Energy = preset(Energy, "0.5 eV")
     lto_diffusivity: Diffusivity
+    lto_diffusivity_activation_energy: Energy = preset(Energy, "0.35 eV")
+    lto_reference_temperature: Temperature = preset(Temperature, "25 degC")
     lto_max_concentration: Annotated[Parameter, Quantity("concentration")]
     lto_radius: Length
     lto_plateau: Voltage
@@ -88,6 +115,7 @@ class Cell(Section):
     lower_voltage: Voltage
     upper_voltage: Voltage
     one_c: Annotated[Parameter, Quantity("specific current")]
+    validity: Validity | None = None
 
     @field_validator("ncm_d90")
     @classmethod
@@ -98,6 +126,13 @@ class Cell(Section):
     @classmethod
     def _window(cls, upper: Parameter, info: ValidationInfo) -> Parameter:
         return _above(upper, "lower_voltage", info)
+
+    @field_validator("lower_voltage", "upper_voltage")
+    @classmethod
+    def _inside_potential_table(cls, voltage: Parameter, info: ValidationInfo) -> Parameter:
+        if "lto_plateau" in info.data:
+            potential.refuse_beyond(repr(dict(voltage.given)["value"]), voltage.si, info.data["lto_plateau"].si)
+        return voltage
 
 
 class Oxygen(Section):
@@ -132,10 +167,15 @@ class Reactions(Section):
 
 
 class Layer(Section):
-    """Conduction in the interphase and the electrolyte available to it."""
+    """Conduction in the interphase and the electrolyte available to it.
+
+    Both conductivities of products hold at the reference temperature and share one activation energy.
+    """
 
     insulating_conductivity: Conductivity
     thiophosphate_conductivity: Conductivity
+    activation_energy: Energy = preset(Energy, "0.42 eV")
+    reference_temperature: Temperature = preset(Temperature, "45 degC")
     electrolyte_available: Length
 
 
@@ -143,6 +183,8 @@ class Lithium(Section):
     """Diffusion of lithium in NCM622 and its fall at high lithiation."""
 
     diffusivity: Diffusivity
+    activation_energy: Energy = preset(Energy, "0.35 eV")
+    reference_temperature: Temperature = preset(Temperature, "45 degC")
     hindrance_stoichiometry: Share
     hindrance_width: Share
     hindrance_factor: Factor
@@ -188,6 +230,7 @@ class Kinetics(Section):
     lithium: Lithium
     losses: Losses
     contact: ContactDose
+    validity: Validity | None = None
 
 
 def gap_share(coverage: float, filled: float) -> float:

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from interphase_sim.scenario.fields import Parameter, Ratio
+from interphase_sim.scenario.fields import Parameter, Ratio, Span
 
 
 def as_table(section: BaseModel) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def _number(value: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Parameter | Ratio):
+    if isinstance(value, Parameter | Ratio | Span):
         return value.as_written()
     if isinstance(value, BaseModel):
         return as_table(value)

@@ -121,6 +121,8 @@ def design_of(scenario: Scenario) -> CellDesign:
         cathode_mass_fractions=cell.cathode_mass_ratio.fractions,
         anode_mass_fractions=cell.anode_mass_ratio.fractions,
         lithium_diffusivity=lithium.diffusivity.si,
+        lithium_activation_energy=lithium.activation_energy.si,
+        lithium_reference_temperature=lithium.reference_temperature.si,
         hindrance_stoichiometry=lithium.hindrance_stoichiometry.si,
         hindrance_width=lithium.hindrance_width.si,
         hindrance_factor=lithium.hindrance_factor.si,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from interphase_sim import coating
+from interphase_sim import coating, validity
 from interphase_sim.interphase import contacts as ct
 from interphase_sim.interphase import kernels
 from interphase_sim.simulation import jump, loop
@@ -50,11 +50,26 @@ class Recorder:
     fields: dict[int, Any] = field(default_factory=dict)
     losses: dict[int, dict[str, float]] = field(default_factory=dict)
     status: str = "running"
-    warnings: list[str] = field(default_factory=list)
     notes: dict[str, list[int]] = field(default_factory=dict)
     course: Course | None = None
     kept: dict[int, float] = field(default_factory=dict)
     unsettled: int = 0
+
+    @property
+    def warnings(self) -> list[str]:
+        """What lies outside its range of validity, each quantity once, from the cycles recorded so far."""
+        layers = [row.get("layer_thickness", math.nan) for row in self.rows]
+        return [*validity.warnings(self.bench.scenario, layers), *self._contact_warnings()]
+
+    def _contact_warnings(self) -> list[str]:
+        """The first cycle in which the model of the contact does not hold, or nothing."""
+        for number, row in enumerate(self.rows):
+            if row:
+                coverage, layer = 1.0 - row["exposed_fraction"], row["layer_thickness"]
+                doubt = coating.doubt(self.bench.scenario.coating, coverage, layer)
+                if doubt:
+                    return [f"cycle {number}: {doubt}"]
+        return []
 
     @property
     def cycles(self) -> int:
@@ -117,7 +132,6 @@ class Recorder:
         area = bench.setting.areas["ncm"] * bench.design.ncm_mass
         film, layer = ct.film_resistance(bench.setting, contacts), ct.layer_thickness(contacts)
         regime = coating.regime(bench.scenario.coating, contacts.coverage, layer)
-        self._warn(contacts.coverage, layer)
         self.rows.append(
             {
                 **capacities,
@@ -141,11 +155,6 @@ class Recorder:
         found = ct.amounts(contacts)
         # mol per m2 of contact times m2 per kg of NCM622, to mol per g
         self.amounts.append([[found[i][s] * bench.setting.areas[i] * 1e-3 for i in INTERFACES] for s in PROFILE_ROWS])
-
-    def _warn(self, coverage: float, layer: float) -> None:
-        doubt = coating.doubt(self.bench.scenario.coating, coverage, layer)
-        if doubt and not self.warnings:
-            self.warnings.append(f"cycle {len(self.rows)}: {doubt}")
 
     def dataset(self) -> xr.Dataset:
         """The result of the run, in the terms of the variable table."""

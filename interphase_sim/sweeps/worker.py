@@ -42,6 +42,7 @@ _DECIDING = (
     "simulation/*.py",
     "scenario/*.py",
     "materials/*",
+    "arrhenius.py",
     "coating.py",
     "losses.py",
     "units.py",

@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from interphase_sim.arrhenius import arrhenius
 from interphase_sim.info import parameters
 from interphase_sim.scenario import Scenario
 
@@ -21,7 +22,6 @@ Scenarios = Mapping[str, Scenario]
 
 LAST = 200
 SETTLED = (39, LAST)  # cycles over which the coulombic efficiency is averaged
-BOLTZMANN = 1.380649e-23  # J K-1
 DOSE_REFERENCE = 318.15  # K, 45 degC
 P, Q, S = "phosphate", "sulfate", "oxidised_sulfur"
 
@@ -128,8 +128,7 @@ def contact_dose(scenario: Scenario) -> float:
     t exp(-E/k (1/T - 1/318.15 K)) with the dose's duration t and temperature T.
     """
     dose, energy = scenario.kinetics.contact, scenario.kinetics.oxygen.activation_energy.si
-    exponent = -energy / BOLTZMANN * (1 / dose.temperature.si - 1 / DOSE_REFERENCE)
-    return dose.duration.si / 3600 * math.exp(exponent)
+    return dose.duration.si / 3600 * arrhenius(energy, dose.temperature.si, DOSE_REFERENCE)
 
 
 def one_kinetic_set(scenarios: Scenarios) -> bool:

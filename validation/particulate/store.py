@@ -22,6 +22,7 @@ DECIDING = (
     "interphase_sim/simulation/*.py",
     "interphase_sim/scenario/*.py",
     "interphase_sim/materials/*.py",
+    "interphase_sim/arrhenius.py",
     "interphase_sim/coating.py",
     "interphase_sim/losses.py",
     "interphase_sim/units.py",
