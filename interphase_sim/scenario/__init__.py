@@ -2,7 +2,7 @@
 
 from interphase_sim.scenario.fields import KINDS, Parameter, Ratio
 from interphase_sim.scenario.files import scenario_names
-from interphase_sim.scenario.schema import Scenario, checked_name, load_scenario, quantity_of
+from interphase_sim.scenario.schema import Scenario, checked_name, load_scenario, protocol_of, quantity_of
 from interphase_sim.scenario.sections import (
     Cell,
     Coating,
@@ -37,6 +37,7 @@ __all__ = [
     "gap_share",
     "halves",
     "load_scenario",
+    "protocol_of",
     "quantity_of",
     "scenario_names",
     "template",
