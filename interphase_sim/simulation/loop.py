@@ -355,15 +355,19 @@ def frozen_capacity(bench: Bench, state: State, number: int, effect: Degradation
     return total / bench.design.ncm_mass / MAH_PER_G
 
 
-def split_losses(bench: Bench, first: State, now: State, number: int, lost: float) -> dict[str, float]:
-    """Capacity lost since cycle 1 by channel: the cycle again with one state reset at a time [mAh g-1].
+def split_losses(bench: Bench, first: State, now: State, numbers: tuple[int, int], lost: float) -> dict[str, float]:
+    """Capacity lost since the reference cycle by channel: the cycle again with one state reset at a time [mAh g-1].
+
+    first, now: states after the two cycles that ``numbers`` names, the reference and the one that is solved again.
 
     Electrolyte oxidation is the current of R3 and R3b alone; it dies down with cycling, so its share may be
     negative. What R4 takes from the NCM is no channel and stays where it was. What the channels leave
     unexplained, together, is their interaction.
     """
-    effect, fresh = _frozen(bench, now), _frozen(bench, first)
-    undone = (_last(first).oxidation - _last(now).oxidation) * bench.design.ncm_mass
+    reference, number = numbers
+    effect, rates = _frozen(bench, now, number)
+    fresh, first_rates = _frozen(bench, first, reference)
+    undone = (first_rates.oxidation - rates.oxidation) * bench.design.ncm_mass
     share = {
         "film": replace(effect, film=fresh.film),
         "slow_lithiation": replace(effect, log_diffusion=fresh.log_diffusion, hindrance_shift=fresh.hindrance_shift),
@@ -378,9 +382,12 @@ def split_losses(bench: Bench, first: State, now: State, number: int, lost: floa
     return gained | {"interaction": lost - sum(gained.values())}
 
 
-def _frozen(bench: Bench, state: State) -> Degradation:
-    return degradation(bench, state, Rates(), _last(state).parasitic)
+def _frozen(bench: Bench, state: State, number: int) -> tuple[Degradation, Rates]:
+    """The degradation after a cycle, held still, and the rates of the cycle's last step."""
+    rates = _last(state, len(bench.scenario.protocol.steps_of(number)))
+    return degradation(bench, state, Rates(), rates.parasitic), rates
 
 
-def _last(state: State) -> Rates:
-    return state.rates[-1] if state.rates else Rates()
+def _last(state: State, steps: int | None = None) -> Rates:
+    """The rates of the last of so many steps; those after it are left from cycles with more steps."""
+    return state.rates[:steps][-1] if state.rates else Rates()

@@ -6,6 +6,7 @@ import functools
 import importlib.metadata
 import math
 import platform
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -99,6 +100,18 @@ class Recorder:
         """Whether curves and profiles of a cycle are kept: the output cycles and the last one."""
         last = self.bench.scenario.protocol.cycles
         return number == last or number in self.bench.scenario.numerics.output_cycles
+
+    def reference_capacity(self, number: int) -> float:
+        """Discharge capacity of the reference of a cycle [mAh g-1]; not-a-number without one, or where it has none."""
+        reference = self.bench.scenario.protocol.reference_of(number)
+        found = self.rows[reference].get("discharge_capacity", math.nan) if reference is not None else math.nan
+        return found if found > 0 else math.nan
+
+    def loss(self, number: int) -> tuple[int | None, float]:
+        """The reference of a recorded cycle and the discharge capacity lost since [mAh g-1]; None, not-a-number
+        where there is nothing to compare with."""
+        lost = self.reference_capacity(number) - self.rows[number].get("discharge_capacity", math.nan)
+        return (None, lost) if math.isnan(lost) else (self.bench.scenario.protocol.reference_of(number), lost)
 
     def _tables(self, number: int, state: State) -> None:
         setting, start = self.bench.setting, state.contacts.ncm[0].rates.t0
@@ -200,8 +213,31 @@ class Recorder:
             "status": self.status,
             "versions": versions(),
             "statistics": steps,
-            "warnings": [*self.warnings, *(_late(name, cycles) for name, cycles in self.overtime.items())],
+            "warnings": [
+                *self.warnings,
+                *(_late(name, cycles) for name, cycles in self.overtime.items()),
+                *bench.scenario.unreached(),
+                *self._missing_losses(),
+            ],
         }
+
+    def _missing_losses(self) -> Iterator[str]:
+        """Why output cycles have no loss of capacity, one sentence for each reason."""
+        protocol, early, empty, late = self.bench.scenario.protocol, [], [], []
+        for number in sorted(self.profiles.keys() - {0}):
+            if protocol.reference_of(number) is None:
+                early.append(number)
+            elif math.isnan(self.loss(number)[1]):
+                empty.append(number)
+            elif any(map(math.isnan, self.losses.get(number, {}).values())):
+                late.append(number)
+        if early:
+            yield f"{_missing(early)}: before protocol.reference_cycle, {protocol.reference_cycle}"
+        if empty:
+            names = ", ".join(dict.fromkeys(f"cycle {protocol.reference_of(number)}" for number in empty))
+            yield f"{_missing(empty)}: no discharge capacity in the cycle or in its reference, {names}"
+        if late:
+            yield f"{_missing(late)}: a step of the split between channels ended at its time limit"
 
 
 def _species(found: Any, start: float) -> Any:
@@ -217,6 +253,10 @@ def versions() -> dict[str, str]:
     """Versions that decide a result."""
     names = ("interphase-sim", "pybamm", "numba", "numpy")
     return {name: importlib.metadata.version(name) for name in names} | {"python": platform.python_version()}
+
+
+def _missing(cycles: list[int]) -> str:
+    return f"capacity_loss is missing in cycle{'s' if len(cycles) > 1 else ''} {', '.join(map(str, cycles))}"
 
 
 def _late(half: str, cycles: list[int]) -> str:
