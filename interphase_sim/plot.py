@@ -22,6 +22,7 @@ from matplotlib.patches import Patch, Rectangle
 
 from interphase_sim.errors import InputError
 from interphase_sim.measured import SOURCE, Measured
+from interphase_sim.scenario import protocol_of
 
 DPI = 150
 # Okabe and Ito's colours, told apart by colour-blind readers too.
@@ -413,27 +414,44 @@ def _reaction_height(result: xr.Dataset) -> float:
 
 @styled
 def losses(results: Sequence[xr.Dataset]) -> Figure:
-    """Discharge capacity [mAh g-1] lost since cycle 1, stacked by channel; the interaction stands beside."""
+    """Discharge capacity [mAh g-1] lost since the reference cycle, stacked by channel, with the interaction in a bar of
+    its own; a loss that is not known says "missing"."""
     cells = _cells(results)
     figure = Figure(figsize=(max(5.4, 1.6 + 3.4 * len(cells)), 4.2), layout="constrained")
     panels = figure.subplots(1, len(cells), sharey=True, squeeze=False)[0]
-    losses_of = [cell.data["capacity_loss"].fillna(0.0) for cell in cells]
-    largest = max((float(abs(loss).sum("channel").max()) for loss in losses_of if loss.size), default=0.0)
+    losses_of = [cell.data["capacity_loss"] for cell in cells]
+    known = [loss.fillna(0.0) for loss in losses_of if loss.size]
+    largest = max((float(abs(loss).sum("channel").max()) for loss in known), default=0.0)
     for axes, cell, loss in zip(panels, cells, losses_of, strict=True):
         _bars_of(axes, loss, readable=0.06 * largest)
         axes.set_title(f"{cell.name}{_ended(cell)}")
-    panels[0].set_ylabel(f"Discharge capacity lost since cycle 1\n({_CAPACITY_UNIT} of NCM622)")
+    panels[0].set_ylabel(f"Discharge capacity lost since {_reference_words(cells)}\n({_CAPACITY_UNIT} of NCM622)")
     panels[0].margins(y=0.12)
-    if min((float(loss.min()) for loss in losses_of if loss.size), default=0.0) > -0.02 * largest:
+    if min((float(loss.min()) for loss in known), default=0.0) > -0.02 * largest:
         panels[0].set_ylim(bottom=0)
     figure.legend(handles=_channel_key(), loc="outside lower center", ncols=3)
     return figure
 
 
+def _reference_words(cells: Sequence[_Cell]) -> str:
+    """The cycle that the losses drawn count from, where it is the same for all of them."""
+    protocols = [(cell.data, protocol_of(cell.data.attrs["scenario"])) for cell in cells]
+    found = {
+        protocol.reference_of(int(cycle)) if protocol else None
+        for data, protocol in protocols
+        for cycle in data["output_cycle"].values[data["capacity_loss"].notnull().all("channel").values]
+    }
+    (one,) = found if len(found) == 1 else (None,)
+    return f"cycle {one}" if one is not None else "the reference cycle"
+
+
 def _bars_of(axes: Axes, loss: xr.DataArray, readable: float) -> None:
-    cycles = [n for n in loss["output_cycle"].values if (loss.sel(output_cycle=n) != 0).any()]
+    cycles = [n for n in loss["output_cycle"].values if n > 0 and (loss.sel(output_cycle=n) != 0).any()]
     for x, cycle in enumerate(cycles):
         at_cycle = loss.sel(output_cycle=cycle)
+        if at_cycle.isnull().any():  # one channel or all: then the sum is not known either
+            axes.annotate("missing", (x, 0), (0, 4), textcoords="offset points", ha="center", style="italic")
+            continue
         _stack(axes, x, {str(c): float(at_cycle.sel(channel=c)) for c in loss["channel"].values}, readable)
     axes.set_xticks(range(len(cycles)), [f"cycle {n}" for n in cycles])
     axes.set_xlim(-0.6, max(len(cycles), 1) - 0.4)

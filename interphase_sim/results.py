@@ -80,7 +80,7 @@ VARIABLES: dict[str, Variable] = {
     "curve_voltage": Variable(_CURVE, "V", "cell voltage vs LTO"),
     "depth": Variable(("depth_cell",), "m", "distance of the cell centre from what the electrolyte touches"),
     "profile": Variable(_PROFILE, "mol m-3", "concentration in the electrolyte, end of the cycle"),
-    "capacity_loss": Variable(_LOSS, "mAh g-1", "discharge capacity lost since cycle 1, per g NCM622"),
+    "capacity_loss": Variable(_LOSS, "mAh g-1", "discharge capacity lost since the reference cycle, per g NCM622"),
 }
 
 # Only in the result of a contact around a gap, closure or resolved; faces are one more than rings and rows.

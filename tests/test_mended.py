@@ -84,7 +84,8 @@ def test_a_charge_cut_short_by_its_time_limit_passed_for_a_whole_one(
     chosen = short(cycles=3, protocol__steps=[CC[0], REST, CC[1], REST])
     ds = simulate(chosen, directory=tmp_path)
     np.testing.assert_allclose(ds.charge_capacity.values[1:], 0.5 * loop.FULL_CHARGE / loop.MAH_PER_G, rtol=1e-9)
-    (told,) = json.loads(ds.attrs["warnings"])
+    told, why = json.loads(ds.attrs["warnings"])
+    assert why == "capacity_loss is missing in cycle 3: a step of the split between channels ended at its time limit"
     assert told.startswith("cycle 1: a charge step ended at its time limit instead of its cut-off")
     assert "in 3 cycles" in told
     assert np.isnan(ds.capacity_loss.sel(output_cycle=3, channel="film"))  # no capacity, so no share of it

@@ -237,6 +237,10 @@ def test_the_digest_follows_numbers_and_not_words() -> None:
 
 
 CHARGE = '{ type = "cc", direction = "charge", rate = "C/5" }'
+DISCHARGE = CHARGE.replace("charge", "discharge")
+HOLD = '{ type = "cv", voltage = "2.8 V", until_current = "C/20" }'
+REST = '{ type = "rest", duration = "1 h" }'
+HOLD_FIRST = "a hold at constant voltage needs a constant current before it in the same half-cycle"
 BAD_LINES = [
     ("thickness", "15", "'15' has no unit, expected a length such as \"15 nm\""),
     ("thickness", '"15"', "'15' has no unit, expected a length"),
@@ -303,6 +307,14 @@ BAD_TEXTS = [
     (CHARGE, CHARGE.replace('"cc"', '"cx"'), "protocol.steps[0]: type 'cx' is none of cc, cv, rest"),
     (CHARGE, CHARGE.replace('type = "cc", ', ""), "protocol.steps[0]: type is missing"),
     (CHARGE, '{ type = "cv", voltage = "2 V", until_current = "C/20" }', "protocol.steps: a cycle is charge"),
+    (CHARGE, f"{HOLD}, {CHARGE}", f"protocol.steps: {HOLD_FIRST}"),
+    (CHARGE, f"{REST}, {HOLD}, {CHARGE}", f"protocol.steps: {HOLD_FIRST}"),
+    (CHARGE, f"{REST}, {REST}, {HOLD}, {HOLD}, {CHARGE}, {HOLD}", f"protocol.steps: {HOLD_FIRST}"),
+    (
+        "[numerics]",
+        f"[[protocol.first]]\ncycles = 1\nsteps = [{REST}, {HOLD}, {CHARGE}, {DISCHARGE}]\n\n[numerics]",
+        f"protocol.first[0].steps: {HOLD_FIRST}",
+    ),
 ]
 
 
@@ -548,6 +560,13 @@ def test_a_protocol_can_hold_rest_and_begin_differently(tmp_path: Path) -> None:
     held = by_rate.protocol.first[0].steps[1]
     assert isinstance(held, ConstantVoltage)
     assert (held.until_current.si, held.until_current.unit) == (0.05, "C")
+
+
+@pytest.mark.parametrize("steps", [(REST, CHARGE, HOLD, DISCHARGE), (CHARGE, REST, HOLD, DISCHARGE, REST, HOLD)])
+def test_a_hold_may_follow_a_current_and_a_rest(tmp_path: Path, steps: tuple[str, ...]) -> None:
+    written = changed("[numerics]", f"[[protocol.first]]\ncycles = 1\nsteps = [{', '.join(steps)}]\n\n[numerics]")
+    (tmp_path / "x.toml").write_text(written, encoding="utf-8")
+    assert len(load_scenario(tmp_path / "x.toml").protocol.first[0].steps) == len(steps)
 
 
 def test_fields_know_how_their_si_value_is_written() -> None:

@@ -114,14 +114,17 @@ def test_a_chunk_holds_runs_that_follow_one_another(shape: tuple[int, ...], chun
     [
         ([np.nan, 100.0, 90.0, 79.9, 70.0], worker.DONE, 3.0),
         ([np.nan, 100.0, 90.0], worker.DONE, np.nan),  # not reached
-        ([np.nan, 100.0, 90.0], worker.ENDED, 3.0),  # the cut-off was passed in cycle 3
-        ([np.nan], worker.ENDED, 1.0),
+        ([np.nan, 100.0, 90.0], worker.ENDED, np.nan),  # ended by a limit of the base scenario's own
+        ([np.nan, 100.0, 90.0], worker.NO_CAPACITY, 3.0),  # no charge passed in cycle 3, which has no row
+        ([np.nan, 100.0, 90.0, np.nan], worker.NO_CAPACITY, 3.0),  # or one of its charge alone
+        ([np.nan], worker.NO_CAPACITY, 1.0),
         ([np.nan, 100.0, 70.0], worker.FAILED, np.nan),
     ],
 )
 def test_cycle_life_is_the_first_worn_out_cycle(capacity: list[float], status: int, life: float) -> None:
     rule = EndOfLife.model_validate({"fraction": 0.8})
-    np.testing.assert_equal(worker.cycle_life(np.array(capacity), rule, status), life)
+    protocol = load_scenario("bare").protocol
+    np.testing.assert_equal(worker.cycle_life(np.array(capacity), rule, status, protocol), life)
 
 
 @in_process
@@ -135,6 +138,29 @@ def test_kept_cycles_and_the_stop_rule_hold(tmp_path: Path, reference: xr.Datase
     np.testing.assert_array_equal(
         ds["discharge_capacity"].sel(cycle=1), reference["discharge_capacity"].sel(cycle=1)[[1, 3, 5]]
     )
+
+
+@in_process
+@pytest.mark.parametrize(
+    ("settings", "status", "life"),
+    [
+        ('numerics.end_of_life_capacity = "500 mAh/g"', worker.ENDED, np.nan),
+        ('kinetics.layer.insulating_conductivity = "3e-13 S/cm"', worker.NO_CAPACITY, 1.0),
+    ],
+)
+def test_a_run_that_a_limit_ended_counted_as_without_capacity(
+    settings: str, status: int, life: float, tmp_path: Path
+) -> None:
+    """The limit is the base scenario's own: the cell is not worn out by the rule of the sweep."""
+    base = load_scenario("coated").replace({"numerics.end_of_life_capacity": "0 mAh/g"})
+    key, value = settings.replace('"', "").split(" = ")
+    (tmp_path / "base.toml").write_text(base.replace({key: value}).to_toml())
+    head = "cycles = 2\nend_of_life = { fraction = 0.5, stop = false }"
+    file = written(tmp_path, '[[axes]]\nkey = "coating.coverage"\nvalues = [0.0]', head=head)
+    file.write_text(file.read_text().replace("shipped:coated.toml", "base.toml"))
+    ds = isim.sweep(file, tmp_path / "s.zarr")
+    assert int(ds["status"][0]) == status
+    np.testing.assert_equal(float(ds["cycle_life"][0]), life)
 
 
 # Failures are results
@@ -185,6 +211,7 @@ def test_a_sweep_with_poisoned_points_finishes_and_says_which_and_why(
         "solver_failure": 1,
         "refused": 7,
         "lost": 0,
+        "no_capacity": 0,
     }
     ds = store.dataset(path)
     messages = ds["message"].values

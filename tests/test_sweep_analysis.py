@@ -17,7 +17,7 @@ from interphase_sim.errors import InputError
 from interphase_sim.sweeps import analysis, figures, store
 from interphase_sim.sweeps.figures.maps import maps
 from interphase_sim.sweeps.plan import Changes, load
-from interphase_sim.sweeps.worker import DONE, FAILED, Outcome
+from interphase_sim.sweeps.worker import DONE, ENDED, FAILED, NO_CAPACITY, Outcome
 
 Number = Callable[[Changes], float]
 COATED = """
@@ -194,6 +194,29 @@ def test_measured_cells_are_marked_where_they_lie(tmp_path: Path) -> None:
     between = 1 + (0.7867 - 0.5) / 0.3
     shape = sorted((marker, round(x, 6), y) for marker, x, y in marked)
     assert shape == [("o", round(between, 6), 0.0), ("s", 0.0, 0.0)] or shape == [("o", 0.7867, 0.0), ("s", 0.0, 0.0)]
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [(NO_CAPACITY, [np.nan, 100.0, 0.0]), (ENDED, [np.nan, 100.0, np.nan]), (DONE, [np.nan, 100.0, np.nan])],
+)
+def test_the_words_of_a_message_decided_whether_a_cell_had_no_capacity_left(
+    status: int, expected: list[float], tmp_path: Path
+) -> None:
+    """A run that a limit has ended does not fall to 0 afterwards; whatever it says."""
+    plan = load(written(tmp_path, THREE, head="cycles = 2"))
+    path = tmp_path / "ended.zarr"
+    store.create(path, plan, {**sweeps._attributes(plan, None)})
+    rows = {name: np.array([np.nan, 100.0, np.nan]) for name in plan.file.outputs}
+    store.open_store(path, write=True).write(
+        Outcome(run, status, "cut-off is passed", 1.0, "0" * 16, 1, np.nan, np.nan, rows) for run in range(plan.runs)
+    )
+    found = analysis.with_ends(store.dataset(path), "discharge_capacity")
+    np.testing.assert_array_equal(found.isel(coverage=0, thickness=1, temperature=1), expected)
+    np.testing.assert_array_equal(
+        analysis.with_ends(store.dataset(path), "layer_thickness").isel(coverage=0, thickness=1, temperature=1),
+        rows["layer_thickness"],
+    )
 
 
 def test_a_cycle_that_is_not_kept_is_a_sentence(tmp_path: Path) -> None:

@@ -243,6 +243,46 @@ def test_every_shipped_sweep_loads_and_runs_nothing_twice(name: str) -> None:
     assert len(made) == min(60, np.unique(first).size)
 
 
+RATE = '{{ type = "cc", direction = "{}", rate = "{}" }}'
+SLOW = f"[{RATE.format('charge', 'C/20')}, {RATE.format('discharge', 'C/20')}]"
+FIRST = f"[{{ cycles = 1, steps = {SLOW} }}]"
+
+
+def test_first_cycles_in_set_were_refused(tmp_path: Path) -> None:
+    """A list of tables was taken for a table."""
+    plan = planned(tmp_path, settings=f"{FAST}protocol.first = {FIRST}\nprotocol.steps = {SLOW}\n")
+    protocol = plan.base.protocol
+    assert [block.cycles for block in protocol.first] == [1]
+    assert protocol.first[0].steps == protocol.steps
+    tables = f"[[set.protocol.first]]\ncycles = 1\nsteps = {SLOW}\n"
+    assert planned(tmp_path, settings=f"{FAST}{tables}").base.protocol.first == protocol.first
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        (f"protocol.first = {FIRST.replace('C/20', 'C20', 1)}", "set: protocol.first[0].steps[0].rate: 'C20' is not a"),
+        (f"protocol.first = {FIRST.replace('cycles', 'cycle')}", "set: protocol.first[0].cycle: unknown key, did you"),
+        ("protocol.first.cycles = 3", "set: 'protocol.first.cycles' is no key: first holds a value"),
+        ("protocol.reference_cycle = 3", "set: protocol.reference_cycle: 3 is after the last cycle, 2"),
+    ],
+)
+def test_first_cycles_in_set_are_checked_as_in_a_scenario(settings: str, told: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=re.escape(told)) as refused:
+        planned(tmp_path, settings=f"{FAST}{settings}\n")
+    assert str(refused.value).startswith(str(tmp_path / "small.toml"))
+    assert "\n" not in str(refused.value)
+
+
+def test_protocols_are_varied_by_an_axis(tmp_path: Path) -> None:
+    plan = axis(tmp_path, "protocol.first", f"values = [[], {FIRST}]")
+    assert [len(plan.base.replace(plan.changes(run)).protocol.first) for run in range(2)] == [0, 1]
+    assert plan.blocks[0].coordinates["first"].values[0] == "[]"
+    assert axis(tmp_path, "protocol.steps", f"values = [{SLOW}]").base.replace({}).protocol.first == ()
+    stated = axis(tmp_path, "protocol.reference_cycle", "values = [1, 2]")
+    assert stated.base.replace(stated.changes(1)).protocol.reference_cycle == 2
+
+
 def test_values_may_hold_for_several_keys(tmp_path: Path) -> None:
     rest = 'also = ["coating.core_activation_energy"]\nvalues = ["0.4 eV", "0.6 eV"]'
     plan = axis(tmp_path, "kinetics.oxygen.activation_energy", rest)

@@ -2,7 +2,7 @@
 
 from interphase_sim.scenario.fields import KINDS, Parameter, Ratio, Span
 from interphase_sim.scenario.files import scenario_names
-from interphase_sim.scenario.schema import Scenario, checked_name, load_scenario, quantity_of
+from interphase_sim.scenario.schema import Scenario, checked_name, load_scenario, protocol_of, quantity_of
 from interphase_sim.scenario.sections import (
     Cell,
     Coating,
@@ -40,6 +40,7 @@ __all__ = [
     "gap_share",
     "halves",
     "load_scenario",
+    "protocol_of",
     "quantity_of",
     "scenario_names",
     "template",

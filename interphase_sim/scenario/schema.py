@@ -3,9 +3,10 @@
 import hashlib
 import json
 import re
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_origin
 
 from pydantic import AfterValidator, BaseModel, ValidationError, ValidationInfo, field_validator
 
@@ -94,6 +95,13 @@ class Scenario(Section):
             _set(table, tuple(key.split(".")), value)
         return self.from_dict(table, where=where)
 
+    def unreached(self) -> list[str]:
+        """What the scenario states and its cycles cannot reach, one sentence each."""
+        found, protocol = self.protocol.unreached(), self.protocol
+        if self.numerics.end_of_life_fraction.si > 0 and protocol.reference_cycle == protocol.cycles:
+            found.append("numerics.end_of_life_fraction has no effect: protocol.reference_cycle is the last cycle")
+        return found
+
     def digest(self) -> str:
         """SHA-256 of the values that decide the answer: no names, sources, ranges, validity or checkpoint interval."""
         table = writer.numbers(self)
@@ -111,6 +119,14 @@ def load_scenario(path_or_name: str | Path) -> Scenario:
     return Scenario.from_dict(files.read_toml(path), where=str(path), folder=path.parent)
 
 
+def protocol_of(text: str) -> Protocol | None:
+    """The protocol in the TOML text of a resolved scenario, as a result carries it; None where it has none."""
+    try:
+        return Protocol.model_validate(tomllib.loads(text)["protocol"])
+    except (tomllib.TOMLDecodeError, KeyError, ValidationError):
+        return None
+
+
 def quantity_of(key: str) -> Quantity | None:
     """How the value of a dotted key such as "coating.thickness" is read; None where it is no physical number.
 
@@ -122,7 +138,8 @@ def quantity_of(key: str) -> Quantity | None:
         known = list(table.model_fields)
         if name not in known:
             raise InputError(f"{units.shown(key)} is no key of a scenario{_nearest_key(path[:depth], name, known)}")
-        inner = model_at(path[: depth + 1], Scenario)
+        listed = get_origin(table.model_fields[name].annotation) is tuple  # a list of tables is one value
+        inner = table if listed else model_at(path[: depth + 1], Scenario)
         last = depth + 1 == len(path)
         if last == (inner is not table):
             what = "is a table, expected the key of a value in it" if last else f"is no key: {name} holds a value"

@@ -5,6 +5,7 @@ does not hide another.
 """
 
 import math
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -41,6 +42,7 @@ from interphase_sim.scenario.fields import (
     Voltage,
     preset,
 )
+from interphase_sim.scenario.writer import numbers
 
 MAX_CONTACT_HOURS = 1000
 SAME_LENGTH = 0.01  # relative difference of two statements of one length
@@ -373,9 +375,24 @@ def _checked_cycle(steps: tuple[Step, ...]) -> tuple[Step, ...]:
         raise InputError("a cycle is charge steps, then discharge steps; one of the two is missing")
     if any(isinstance(step, ConstantCurrent) and step.direction == "charge" for step in discharge):
         raise InputError("a cycle is charge steps, then discharge steps; a charge follows a discharge here")
-    if isinstance(steps[0], ConstantVoltage):
-        raise InputError("a hold at constant voltage needs a constant current before it")
+    currents = [isinstance(step, ConstantCurrent) for step in charge]  # discharge steps begin with one
+    if any(isinstance(step, ConstantVoltage) for step in charge[: currents.index(True)]):
+        raise InputError("a hold at constant voltage needs a constant current before it in the same half-cycle")
     return steps
+
+
+def same_steps(one: tuple[Step, ...], other: tuple[Step, ...]) -> bool:
+    """Whether two cycles have the same steps: equal numbers in SI, however written and wherever they come from."""
+    return one == other or [_rounded(numbers(step)) for step in one] == [_rounded(numbers(step)) for step in other]
+
+
+def _rounded(value: Any) -> Any:
+    """Numbers to twelve digits, which the conversion of units keeps."""
+    if isinstance(value, dict):
+        return {name: _rounded(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_rounded(item) for item in value]
+    return float(f"{value:.12g}") if isinstance(value, float) else value
 
 
 def _default_steps() -> tuple[Step, ...]:
@@ -397,16 +414,29 @@ class FirstCycles(Section):
 
 
 class Protocol(Section):
-    """How the cell is cycled: charge, then discharge, `cycles` times in all."""
+    """How the cell is cycled: charge, then discharge, `cycles` times in all.
+
+    reference_cycle: the cycle that lost capacity and an end of life by fraction count from; without it, the first
+    cycle with the same steps as the cycle judged.
+    """
 
     cycles: Annotated[int, Field(ge=1, le=100_000)]
     steps: _Steps = Field(default_factory=_default_steps)
     first: Annotated[tuple[FirstCycles, ...], Field(strict=False)] = ()
+    reference_cycle: Annotated[int, Field(ge=1)] | None = None
 
     @field_validator("steps")
     @classmethod
     def _cycle(cls, steps: tuple[Step, ...]) -> tuple[Step, ...]:
         return _checked_cycle(steps)
+
+    @field_validator("reference_cycle")
+    @classmethod
+    def _reached(cls, reference: int | None, info: ValidationInfo) -> int | None:
+        last = info.data.get("cycles")
+        if reference is not None and last is not None and reference > last:
+            raise InputError(f"{reference} is after the last cycle, {last}; state an earlier one or leave it out")
+        return reference
 
     def steps_of(self, cycle: int) -> tuple[Step, ...]:
         """The steps of a cycle, counted from 1."""
@@ -416,10 +446,47 @@ class Protocol(Section):
             cycle -= block.cycles
         return self.steps
 
+    def reference_of(self, cycle: int) -> int | None:
+        """The cycle, counted from 1, whose discharge capacity that of a cycle is compared with.
+
+        It is `reference_cycle` where that is stated, else the first cycle with the same steps; a reference is its
+        own reference. None for a cycle before a stated one, and for cycle 0, which has no capacity.
+        """
+        if cycle < 1 or (self.reference_cycle is not None and cycle < self.reference_cycle):
+            return None
+        if self.reference_cycle is not None:
+            return self.reference_cycle
+        steps = self.steps_of(cycle)
+        return next(start for start, own in self._blocks() if same_steps(own, steps))
+
+    def unreached(self) -> list[str]:
+        """What of the protocol lies after the last cycle, one sentence each."""
+        found, last = [], self.cycles
+        for k, (block, (start, _)) in enumerate(zip(self.first, self._blocks(), strict=False)):
+            if start > last:
+                found.append(f"protocol.first[{k}] is not run: it begins after the last cycle, {last}")
+            elif start + block.cycles - 1 > last:
+                ran = last - start + 1
+                found.append(f"protocol.first[{k}] runs {ran} of its {block.cycles} cycles: the last cycle is {last}")
+        if self.first and sum(block.cycles for block in self.first) >= last:
+            found.append(
+                f"protocol.steps is not run: the blocks of protocol.first fill all cycles up to the last, {last}"
+            )
+        return found
+
+    def _blocks(self) -> Iterator[tuple[int, tuple[Step, ...]]]:
+        """First cycle and steps of every block of `first`, then of the cycles after them."""
+        start = 1
+        for block in self.first:
+            yield start, block.steps
+            start += block.cycles
+        yield start, self.steps
+
 
 class Numerics(Section):
     """Accuracy and output; capacities are per gram of NCM622. A run ends when its discharge capacity falls below
-    `end_of_life_capacity` or that share of its first one, `end_of_life_fraction`; 0 means none.
+    `end_of_life_capacity`, or below the share `end_of_life_fraction` of that of its reference cycle (see `Protocol`);
+    0 means none. The last cycle is an output cycle; `output_cycles` after it are ignored.
 
     `jump` leaves cycles out that differ little, each jump within an estimated error of `jump_tolerance`.
     """

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 Progress = Callable[[int, int, str], None]
+References = dict[int, State]
 
 __all__ = ["simulate"]
 
@@ -34,72 +35,77 @@ def simulate(
     Raises InputError for a coating property that is unknown and decides the answer.
     """
     bench = loop.prepare(scenario)
-    recorder, state, first = _started(bench, directory if resume else None)
+    recorder, state, references = _started(bench, directory if resume else None)
     total = scenario.protocol.cycles
     while recorder.open and recorder.cycles < total:
         done = recorder.cycles
-        state, first = _next_cycle(bench, recorder, state, first)
+        state, references = _next_cycle(bench, recorder, state, references)
         if progress:
             progress(recorder.cycles, total, recorder.status)
         every = scenario.numerics.checkpoint_every
         if directory and recorder.cycles // every > done // every:
-            checkpoint.save(directory, recorder, state, first)
+            checkpoint.save(directory, recorder, state, references)
     if recorder.open:
         recorder.status = "completed"
     if directory:
-        checkpoint.save(directory, recorder, state, first)
+        checkpoint.save(directory, recorder, state, references)
     return recorder.dataset()
 
 
-def _started(bench: Bench, directory: Path | None) -> tuple[Recorder, State, State | None]:
+def _started(bench: Bench, directory: Path | None) -> tuple[Recorder, State, References]:
     found = checkpoint.load(bench, directory) if directory else None
     if found:
         return found
     state, recorder = loop.begin(bench), Recorder(bench, course=Course() if bench.scenario.numerics.jump else None)
     recorder.contact_dose(state)
-    return recorder, state, None
+    return recorder, state, {}
 
 
-def _next_cycle(bench: Bench, recorder: Recorder, state: State, first: State | None) -> tuple[State, State | None]:
-    """The next cycle to be solved, recorded; a run that cannot go on keeps its last good state and says why."""
+def _next_cycle(bench: Bench, recorder: Recorder, state: State, references: References) -> tuple[State, References]:
+    """The next cycle to be solved, recorded; a run that cannot go on keeps its last good state and says why.
+
+    references: the states after the reference cycles so far, by cycle.
+    """
     number = recorder.cycles + 1
     try:
         landing = _jumped(bench, recorder, state) or _solved(bench, recorder, state)
         number, after, discharge = landing.number, landing.after, landing.discharge
         if landing.charge.has_no_capacity:
             recorder.status = _without_capacity(bench, number, "charge")
-            return state, first
-        first = after if first is None else first
+            return state, references
+        if bench.scenario.protocol.reference_of(number) == number:
+            references = references | {number: after}
         recorder.skip(number - recorder.cycles - 1)
         recorder.cycle(number, after, landing.charge, discharge)
         if recorder.course:
             recorder.course = jump.follow(bench, recorder.course, landing)
-        if recorder.wanted(number):
-            lost = recorder.rows[1]["discharge_capacity"] - recorder.rows[number]["discharge_capacity"]
-            recorder.losses[number] = loop.split_losses(bench, first, after, number, lost)
+        before, lost = recorder.loss(number)
+        if recorder.wanted(number) and before is not None:
+            recorder.losses[number] = loop.split_losses(bench, references[before], after, (before, number), lost)
     except DischargeFailure as failure:
         recorder.status = f"solver failure at cycle {number}: {failure}"
         recorder.cycle(number, failure.state, failure.charge, None)
-        return state, first
+        return state, references
     except SolverFailure as failure:
         recorder.status = f"solver failure at cycle {number}: {failure}"
-        return state, first
+        return state, references
     if discharge.has_no_capacity:
         recorder.status = _without_capacity(bench, number, "discharge")
     else:
         recorder.status = _worn(bench, recorder, discharge) or recorder.status
-    return after, first
+    return after, references
 
 
 def _worn(bench: Bench, recorder: Recorder, discharge: Half) -> str | None:
     """The status of a cell whose capacity has fallen below what the scenario calls its end of life.
 
-    A share of the first capacity stops a run that jumps at the first solved cycle below it.
+    A share of the reference cycle's capacity ends a run that jumps at the first solved cycle below it, and none
+    where there is no reference.
     """
-    numerics, first = bench.scenario.numerics, recorder.rows[1]["discharge_capacity"] * loop.MAH_PER_G
+    numerics, reference = bench.scenario.numerics, recorder.reference_capacity(recorder.cycles) * loop.MAH_PER_G
     limits = {
         "end_of_life_capacity": numerics.end_of_life_capacity.si,
-        "end_of_life_fraction": numerics.end_of_life_fraction.si * first,
+        "end_of_life_fraction": numerics.end_of_life_fraction.si * reference,
     }
     passed = [name for name, limit in limits.items() if discharge.charge < limit]
     return f"end of life at cycle {recorder.cycles}: capacity below numerics.{passed[0]}" if passed else None

@@ -20,14 +20,19 @@ from interphase_sim.simulation.loop import Bench, Rates, State
 from interphase_sim.simulation.recorder import Recorder, versions
 
 FILE_NAME = "checkpoint.npz"
+FORMAT = 3  # rises when the content changes
 COURSE_NUMBERS = ("numbers", "ran", "length", "gain", "deficit", "error", "rejected")
 SCALARS = ("owed", "swings", "elapsed", "external", "applied", "lost_to_rock_salt", "mean")
 
 
-def save(directory: Path, recorder: Recorder, state: State, first: State | None) -> None:
-    """Write the checkpoint of a run; a reader finds the old file or the new one."""
+def save(directory: Path, recorder: Recorder, state: State, references: dict[int, State]) -> None:
+    """Write the checkpoint of a run; a reader finds the old file or the new one.
+
+    references: the states after the reference cycles so far, by cycle.
+    """
     arrays: dict[str, Any] = {}
     meta = {
+        "format": FORMAT,
         "digest": recorder.bench.scenario.digest(),
         "versions": versions(),
         "status": recorder.status,
@@ -40,7 +45,7 @@ def save(directory: Path, recorder: Recorder, state: State, first: State | None)
         "kept": {str(k): v for k, v in recorder.kept.items()},
         "course": _flat_course(recorder.course, arrays) if recorder.course else None,
         "state": _flat("state", state, arrays),
-        "first": _flat("first", first, arrays) if first is not None else None,
+        "references": {str(n): _flat(f"reference_{n}", after, arrays) for n, after in references.items()},
     }
     arrays["amounts"] = np.array(recorder.amounts)
     for number, profile in recorder.profiles.items():
@@ -62,7 +67,7 @@ def save(directory: Path, recorder: Recorder, state: State, first: State | None)
             part.unlink(missing_ok=True)
 
 
-def load(bench: Bench, directory: Path) -> tuple[Recorder, State, State | None] | None:
+def load(bench: Bench, directory: Path) -> tuple[Recorder, State, dict[int, State]] | None:
     """What a checkpoint holds, or None when there is none yet.
 
     Raises InputError when it is damaged or belongs to another scenario or version.
@@ -77,6 +82,10 @@ def load(bench: Bench, directory: Path) -> tuple[Recorder, State, State | None] 
         known, made = meta["digest"], meta["versions"]
     except Exception as error:  # a damaged archive can raise anything
         raise InputError(f"{path}: damaged, or not a checkpoint; start again with --force") from error
+    if meta.get("format") != FORMAT:
+        raise InputError(
+            f"{path}: written by other code, in a format that this one does not read; start again with --force"
+        )
     if known != bench.scenario.digest():
         raise InputError(f"{path}: belongs to another scenario; start again with --force or use another folder")
     if made != versions():
@@ -84,13 +93,13 @@ def load(bench: Bench, directory: Path) -> tuple[Recorder, State, State | None] 
     try:
         state = _state(bench, "state", meta["state"], arrays)
         bench.cell.solves, bench.cell.retries = meta["solves"]
-        return _recorder(bench, meta, arrays), state, _first(bench, meta, arrays)
+        return _recorder(bench, meta, arrays), state, _references(bench, meta, arrays)
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{path}: damaged, a part is missing; start again with --force") from error
 
 
-def _first(bench: Bench, meta: dict[str, Any], arrays: dict[str, Any]) -> State | None:
-    return _state(bench, "first", meta["first"], arrays) if meta["first"] else None
+def _references(bench: Bench, meta: dict[str, Any], arrays: dict[str, Any]) -> dict[int, State]:
+    return {int(n): _state(bench, f"reference_{n}", numbers, arrays) for n, numbers in meta["references"].items()}
 
 
 def _recorder(bench: Bench, meta: dict[str, Any], arrays: dict[str, Any]) -> Recorder:

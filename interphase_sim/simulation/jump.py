@@ -154,9 +154,11 @@ def block(protocol: Protocol, cycle: int) -> tuple[int, int]:
 
 
 def asked(scenario: Scenario, cycle: int) -> bool:
-    """Whether a cycle must be solved: output cycles, the first ones and the last one of a block of equal steps."""
+    """Whether a cycle must be solved: output cycles, a stated reference cycle, and of a block of equal steps the first
+    ones, among which are all other reference cycles, and the last one."""
     first, last = block(scenario.protocol, cycle)
-    return cycle < first + FIRST or cycle == last or cycle in scenario.numerics.output_cycles
+    stated = (*scenario.numerics.output_cycles, scenario.protocol.reference_cycle)
+    return cycle < first + FIRST or cycle == last or cycle in stated
 
 
 def _length(scenario: Scenario, course: Course, done: int) -> int:

@@ -673,17 +673,21 @@ def frozen_capacity(bench: Bench, state: State, number: int, effects: Sequence[D
     return total / bench.design.ncm_mass / MAH_PER_G
 
 
-def split_losses(bench: Bench, first: State, now: State, number: int, lost: float) -> dict[str, float]:
-    """Capacity lost since cycle 1 by channel: the cycle again with one state reset at a time [mAh g-1].
+def split_losses(bench: Bench, first: State, now: State, numbers: tuple[int, int], lost: float) -> dict[str, float]:
+    """Capacity lost since the reference cycle by channel: the cycle again with one state reset at a time [mAh g-1].
+
+    first, now: states after the two cycles that ``numbers`` names, the reference and the one that is solved again.
 
     Every step sees the mean parasitic current that it had. Electrolyte oxidation is the current of R3 and R3b alone;
     it dies down with cycling, so its share may be negative. What R4 takes from the NCM is no channel and stays where
     it was. What the channels leave unexplained, together, is their interaction.
     """
+    _, number = numbers
     effect, fresh = degradation(bench, now, Rates(), 0.0), degradation(bench, first, Rates(), 0.0)
+    earlier = [*first.rates, *[None] * len(now.rates)]
     parasitic = [_or_still(rates).parasitic for rates in now.rates]
-    without = [p + _or_still(a).oxidation - _or_still(b).oxidation
-               for p, a, b in zip(parasitic, first.rates, now.rates, strict=True)]  # fmt: skip
+    without = [_or_still(rates).parasitic + _or_still(before).oxidation - _or_still(rates).oxidation
+               for before, rates in zip(earlier, now.rates, strict=False)]  # fmt: skip
     share = {
         "film": replace(effect, film=fresh.film),
         "slow_lithiation": replace(effect, log_diffusion=fresh.log_diffusion, hindrance_shift=fresh.hindrance_shift),

@@ -119,6 +119,18 @@ class Recorder:
         last = self.bench.scenario.protocol.cycles
         return number == last or number in self.bench.scenario.numerics.output_cycles
 
+    def reference_capacity(self, number: int) -> float:
+        """Discharge capacity of the reference of a cycle [mAh g-1]; not-a-number without one, or where it has none."""
+        reference = self.bench.scenario.protocol.reference_of(number)
+        found = self.rows[reference].get("discharge_capacity", math.nan) if reference is not None else math.nan
+        return found if found > 0 else math.nan
+
+    def loss(self, number: int) -> tuple[int | None, float]:
+        """The reference of a recorded cycle and the discharge capacity lost since [mAh g-1]; None, not-a-number
+        where there is nothing to compare with."""
+        lost = self.reference_capacity(number) - self.rows[number].get("discharge_capacity", math.nan)
+        return (None, lost) if math.isnan(lost) else (self.bench.scenario.protocol.reference_of(number), lost)
+
     def _tables(self, number: int, state: State) -> None:
         setting, start = self.bench.setting, state.contacts.ncm[0].rates.t0
         found = ct.profiles(setting, state.contacts)
@@ -214,8 +226,31 @@ class Recorder:
             "status": self.status,
             "versions": versions(),
             "statistics": steps,
-            "warnings": [*self.warnings, *(_told(note, cycles) for note, cycles in self.notes.items())],
+            "warnings": [
+                *self.warnings,
+                *(_told(note, cycles) for note, cycles in self.notes.items()),
+                *bench.scenario.unreached(),
+                *self._missing_losses(),
+            ],
         }
+
+    def _missing_losses(self) -> Iterator[str]:
+        """Why output cycles have no loss of capacity, one sentence for each reason."""
+        protocol, early, empty, late = self.bench.scenario.protocol, [], [], []
+        for number in sorted(self.profiles.keys() - {0}):
+            if protocol.reference_of(number) is None:
+                early.append(number)
+            elif math.isnan(self.loss(number)[1]):
+                empty.append(number)
+            elif any(map(math.isnan, self.losses.get(number, {}).values())):
+                late.append(number)
+        if early:
+            yield f"{_missing(early)}: before protocol.reference_cycle, {protocol.reference_cycle}"
+        if empty:
+            names = ", ".join(dict.fromkeys(f"cycle {protocol.reference_of(number)}" for number in empty))
+            yield f"{_missing(empty)}: no discharge capacity in the cycle or in its reference, {names}"
+        if late:
+            yield f"{_missing(late)}: a step of the split between channels ended at its time limit"
 
 
 def _species(found: Any, start: float) -> Any:
@@ -252,6 +287,10 @@ def _notes(halves: dict[str, Half]) -> Iterator[str]:
 
 def _told(note: str, cycles: list[int]) -> str:
     return f"cycle {cycles[0]}: {note} (in {len(cycles)} cycles of this run)"
+
+
+def _missing(cycles: list[int]) -> str:
+    return f"capacity_loss is missing in cycle{'s' if len(cycles) > 1 else ''} {', '.join(map(str, cycles))}"
 
 
 def _curve(half: Half) -> tuple[Any, Any]:

@@ -14,13 +14,12 @@ from scipy import stats
 from interphase_sim.errors import InputError
 from interphase_sim.sweeps import store as stores
 from interphase_sim.sweeps.schema import number
-from interphase_sim.sweeps.worker import ENDED, GOOD, PENDING
+from interphase_sim.sweeps.worker import GOOD, NO_CAPACITY, PENDING
 
 Array = npt.NDArray[np.float64]
 SAME = 1e-9  # relative difference of outputs that is none
 CONFIDENCE = 0.95
 RESAMPLES = 2000
-_SPENT = "cut-off is passed"  # in the message of a run that ended so
 
 
 class Effects(NamedTuple):
@@ -69,14 +68,13 @@ def at_cycle(ds: xr.Dataset, name: str, cycle: int | None = None) -> xr.DataArra
 
 
 def with_ends(ds: xr.Dataset, name: str) -> xr.DataArray:
-    """An output by cycle, not-a-number where a run did not succeed or get there; but a cell whose cut-off was passed
-    at the applied current has no capacity left, 0, from then on."""
+    """An output by cycle, not-a-number where a run did not succeed or get there; but the capacity of a cell that could
+    pass no charge is 0 from then on."""
     values = ds[name].load().where(ds["status"].isin(GOOD).load())
     if name != "discharge_capacity":
         return values
-    message = ds["message"].load()
-    spent = (ds["status"] == ENDED).load() & xr.apply_ufunc(lambda text: np.char.find(text, _SPENT) >= 0, message)
-    return values.where(~(spent & (ds["cycle"] > ds["cycles"].load())), 0.0)
+    after = (ds["cycle"] >= np.maximum(ds["cycles"].load(), 1)) & values.isnull()
+    return values.where(~((ds["status"] == NO_CAPACITY).load() & after), 0.0)
 
 
 def spread(values: xr.DataArray, *, censored: bool = False) -> tuple[xr.DataArray, xr.DataArray]:

@@ -49,7 +49,7 @@ def _timed(plan: Plan, distinct: Any) -> Iterator[float]:
     for run in {int(distinct[i]) for i in (0, distinct.size // 2, -1)}:
         with contextlib.suppress(InputError, SolverFailure):
             scenario = plan.base.replace(plan.changes(run))
-            simulate(scenario.replace({"protocol.cycles": 1}))
+            simulate(scenario.replace({"protocol.cycles": 1, "protocol.reference_cycle": None}))
             start = time.perf_counter()
             simulate(scenario)
             yield time.perf_counter() - start

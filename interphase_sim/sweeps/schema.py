@@ -253,7 +253,7 @@ class Design(Section):
 
 
 class EndOfLife(Section):
-    """When a cell is worn out: a capacity, or a share of the first discharge capacity.
+    """When a cell is worn out: a capacity, or a share of the discharge capacity of the reference cycle.
 
     stop: end the run there; without, cells are cycled on and only their cycle life is noted.
     """
@@ -278,10 +278,13 @@ class EndOfLife(Section):
         assert self.capacity is not None
         return {"numerics.end_of_life_capacity": self.capacity.si}
 
-    def limit(self, first: float) -> float:
-        """The discharge capacity at which a cell is worn out [mAh g-1]; first: that of cycle 1."""
+    def limit(self, reference: float) -> float:
+        """The discharge capacity below which a cell is worn out [mAh g-1].
+
+        reference: that of the reference cycle; not-a-number without one, and then no share of it is a limit either.
+        """
         if self.fraction is not None:
-            return self.fraction.si * first
+            return self.fraction.si * reference
         assert self.capacity is not None
         return self.capacity.si / 3600.0
 

@@ -41,7 +41,11 @@ _PER_RUN: dict[str, tuple[str, Any, dict[str, Any]]] = {
     "seconds": ("f8", math.nan, {"units": "s", "long_name": "time of the run; 0: equal to another run"}),
     "digest": ("<U16", None, {"long_name": "start of the digest of the run's scenario"}),
     "cycles": ("i4", None, {"units": "1", "long_name": "last cycle of the run"}),
-    "cycle_life": ("f8", math.nan, {"units": "1", "long_name": "first cycle that is worn out; none: not reached"}),
+    "cycle_life": (
+        "f8",
+        math.nan,
+        {"units": "1", "long_name": "first cycle that is worn out or passes no charge; none: not reached"},
+    ),
     "jump_error": ("f8", math.nan, {"units": "mAh g-1", "long_name": "largest estimated error of a jump"}),
 }
 

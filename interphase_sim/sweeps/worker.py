@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from interphase_sim.errors import InputError
-from interphase_sim.scenario import Scenario
+from interphase_sim.scenario import Protocol, Scenario
 from interphase_sim.sweeps.schema import EndOfLife
 
 if TYPE_CHECKING:
@@ -30,10 +30,11 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[np.float64]
 
-PENDING, DONE, ENDED, FAILED, REFUSED, LOST = range(6)
-STATUS = ("pending", "completed", "end_of_life", "solver_failure", "refused", "lost")
-GOOD = (DONE, ENDED)
+PENDING, DONE, ENDED, FAILED, REFUSED, LOST, NO_CAPACITY = range(7)
+STATUS = ("pending", "completed", "end_of_life", "solver_failure", "refused", "lost", "no_capacity")
+GOOD = (DONE, ENDED, NO_CAPACITY)
 BAD = (FAILED, REFUSED, LOST)
+ROUND_OFF = 1e-12  # of a capacity in another unit than the one a run was ended by
 _PACKAGE = Path(__file__).resolve().parent.parent
 # What can change a number of a run; figures, commands and judgements cannot.
 _DECIDING = (
@@ -130,17 +131,36 @@ def _simulated(task: Task, job: Job, base: Scenario) -> Outcome:
     scenario = base.replace(task.changes, where="refused")
     ds = simulate(scenario)
     text = str(ds.attrs["status"])
-    status = FAILED if text.startswith("solver failure") else ENDED if text.startswith("end of life") else DONE
+    status = _status(scenario, ds, text)
     return Outcome(
         task.run,
         status,
         _message(ds, text, status),
         digest=scenario.digest()[:16],
         cycles=ds.sizes["cycle"] - 1,
-        cycle_life=cycle_life(ds["discharge_capacity"].values, job.end_of_life, status),
+        cycle_life=cycle_life(ds["discharge_capacity"].values, job.end_of_life, status, scenario.protocol),
         jump_error=_statistics(ds).get("jump_error", math.nan),
         rows={name: kept(ds[name].values, job.cycles) for name in job.outputs},
     )
+
+
+def _status(scenario: Scenario, ds: xr.Dataset, text: str) -> int:
+    """What became of a run. One that ended before its last cycle, though its capacity was still above its own end of
+    life, could pass no charge."""
+    if text.startswith("solver failure"):
+        return FAILED
+    if not text.startswith("end of life"):
+        return DONE
+    numerics, discharge = scenario.numerics, ds["discharge_capacity"].values
+    reference = _reference_capacity(discharge, scenario.protocol, len(discharge) - 1)
+    limits = numerics.end_of_life_capacity.si / 3600.0, numerics.end_of_life_fraction.si * reference
+    return ENDED if any(0 < discharge[-1] < (1 + ROUND_OFF) * limit for limit in limits) else NO_CAPACITY
+
+
+def _reference_capacity(discharge: Array, protocol: Protocol, cycle: int) -> float:
+    """Discharge capacity of the reference of a cycle [mAh g-1]; not-a-number without one, or where it has none."""
+    reference = protocol.reference_of(cycle)
+    return float(discharge[reference]) if reference is not None and discharge[reference] > 0 else math.nan
 
 
 def _statistics(ds: xr.Dataset) -> dict[str, float]:
@@ -162,18 +182,19 @@ def kept(values: Array, cycles: tuple[int, ...]) -> Array:
     return padded[list(cycles)]
 
 
-def cycle_life(discharge: Array, rule: EndOfLife | None, status: int) -> float:
-    """The first cycle that is worn out, or in which the cut-off was passed; not-a-number where none was.
+def cycle_life(discharge: Array, rule: EndOfLife | None, status: int, protocol: Protocol) -> float:
+    """The first cycle that is worn out, or in which no charge passed; not-a-number where none was.
 
     discharge: capacity by cycle (done + 1,) [mAh g-1], from cycle 0, which has none.
     """
     if rule is None or status == FAILED:
         return math.nan
-    capacity = discharge[1:]
-    below = np.flatnonzero(capacity < rule.limit(float(capacity[0]) if capacity.size else math.nan))
-    if below.size:
-        return float(below[0] + 1)
-    return float(len(discharge)) if status == ENDED else math.nan
+    for cycle in range(1, len(discharge)):
+        if discharge[cycle] < rule.limit(_reference_capacity(discharge, protocol, cycle)):
+            return float(cycle)
+        if status == NO_CAPACITY and not discharge[cycle] > 0:
+            return float(cycle)
+    return float(len(discharge)) if status == NO_CAPACITY else math.nan
 
 
 @functools.cache

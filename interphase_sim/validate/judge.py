@@ -232,7 +232,7 @@ def _coverage(coated: xr.Dataset) -> Row:
 
 
 def _losses(ds: xr.Dataset) -> Row:
-    """Capacity lost since cycle 1 by output cycle and channel [mAh g-1]."""
+    """Capacity lost since the reference cycle by output cycle and channel [mAh g-1]."""
     lost = ds["capacity_loss"]
     return {
         str(cycle): {str(c): number(float(lost.sel(output_cycle=cycle, channel=c))) for c in lost["channel"].values}
