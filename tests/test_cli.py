@@ -230,14 +230,27 @@ def test_end_of_life_is_a_success(simulate: StandIn) -> None:
     assert "end of life at cycle 2" in done.stdout
 
 
-@pytest.mark.parametrize(("passes", "code"), [(True, 0), (False, 1)])
-def test_validate_exits_by_its_verdict(passes: bool, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    judge = StandIn(lambda: {"schema_version": 1, "passes": passes})
+@pytest.mark.parametrize(
+    ("passes", "gate_passes", "words", "code"),
+    [
+        (True, True, (), 0),
+        (False, True, (), 0),
+        (False, False, (), 1),
+        (True, True, ("--all",), 0),
+        (False, True, ("--all",), 1),
+        (False, False, ("--all",), 1),
+    ],
+)
+def test_validate_exits_by_its_gate_and_with_all_by_every_must(
+    passes: bool, gate_passes: bool, words: tuple[str, ...], code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = {"schema_version": 1, "passes": passes, "gate_passes": gate_passes}
+    judge = StandIn(lambda: told)
     replace(monkeypatch, "validate", run=judge, print_table=lambda report: print("the table"))
-    table, report = call("validate"), call("validate", "-o", "out", "--json")
+    table, report = call("validate", *words), call("validate", *words, "-o", "out", "--json")
     assert (table.exit_code, report.exit_code) == (code, code)
     assert table.stdout == "the table\n"
-    assert json.loads(report.stdout) == {"schema_version": 1, "passes": passes}
+    assert json.loads(report.stdout) == told
     assert [only["positional"] for only in judge.calls] == [
         (Path("validation/output"), None, None),
         (Path("out"), None, None),
