@@ -17,7 +17,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
 from matplotlib.colors import LogNorm, Normalize, to_hex, to_rgb
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
@@ -25,6 +25,7 @@ from interphase_sim.errors import InputError
 from interphase_sim.measured import SOURCE, Measured
 
 DPI = 150
+FORMATS = ("png", "pdf", "svg", "eps", "ps", "jpg", "jpeg", "tif", "tiff", "webp")
 # Okabe and Ito's colours, told apart by colour-blind readers too.
 COLOURS = {"bare": "#D55E00", "coated": "#0072B2"}
 MARKERS = {"bare": "s", "coated": "o"}
@@ -617,6 +618,27 @@ def save_all(
     mapped = [cell.data for cell in _cells(both) if "unit_cell" in cell.data]
     figures |= {name: unit_cell(data) for name, data in zip(map_files(both), mapped, strict=True)}
     return written(figures, Path(directory))
+
+
+def save(figure: Figure | SubFigure, path: str | Path) -> Path:
+    """Write one figure, in the format of the path's extension, PNG without one; returns the path written.
+
+    Missing folders are made. Raises InputError for an extension that is not supported, and for what cannot be written.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder, expected a file such as {path / 'fade.png'}")
+    target = path if path.suffix else path.with_name(f"{path.name.rstrip('.')}.png")
+    kind = target.suffix[1:].lower()
+    if kind not in FORMATS:
+        raise InputError(f"{path}: cannot be drawn as {target.suffix}, only as .{', .'.join(FORMATS)}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        whole: Any = figure.get_figure(root=True) or figure
+        whole.savefig(target, format=kind, dpi=DPI)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{target}: cannot be drawn ({getattr(error, 'strerror', None) or error})") from error
+    return target
 
 
 def written(figures: Mapping[str, Figure], folder: Path) -> list[Path]:

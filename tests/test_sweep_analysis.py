@@ -1,5 +1,6 @@
 """What sweeps say: ranges, parameters without effect, Sobol' indices, and figures of them all."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from sweeping import FAST, written
 from interphase_sim import sweeps
 from interphase_sim.cli import cli
 from interphase_sim.errors import InputError
+from interphase_sim.results import load_result
 from interphase_sim.scenario import load_scenario
 from interphase_sim.sweeps import analysis, figures, store
 from interphase_sim.sweeps.figures import marks
@@ -303,6 +305,23 @@ def test_a_cycle_that_is_not_kept_is_a_sentence(tmp_path: Path) -> None:
     done = CliRunner().invoke(cli, ["plot", str(made_up(tmp_path, THREE, lambda _: 80.0)), "--cycle", "7"])
     assert done.exit_code == 2
     assert "cycle 7 is not kept, these are: 0, 1, 2" in done.stderr
+
+
+def test_info_of_a_store_said_that_it_holds_no_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It prints what `sweep` printed, and succeeds whatever became of the runs."""
+    path = made_up(tmp_path, THREE, lambda _: 80.0, lambda changes: changes.get("cell.temperature") == "25 degC")
+    done = CliRunner().invoke(cli, ["info", str(path)])
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert done.stdout == f"{sweeps.summary_text(sweeps.summary(path))}\n"
+    told = json.loads(CliRunner().invoke(cli, ["info", str(path), "--json"]).stdout)
+    assert told == sweeps.summary(path)
+    with pytest.raises(InputError, match="is the store of a sweep, not the result of a run"):
+        load_result(path)
+    monkeypatch.chdir(path)
+    assert CliRunner().invoke(cli, ["info", "."]).exit_code == 0
+    drawn = CliRunner().invoke(cli, ["plot", "."])
+    assert drawn.exit_code == 0, drawn.output
+    assert (tmp_path / "made_up_figures" / "map.png").exists()
 
 
 def test_a_sweep_without_results_cannot_be_drawn(tmp_path: Path) -> None:

@@ -29,6 +29,8 @@ def save(directory: Path, recorder: Recorder, state: State, first: State | None)
     arrays: dict[str, Any] = {}
     meta = {
         "digest": recorder.bench.scenario.digest(),
+        "name": recorder.bench.scenario.name,
+        "planned": recorder.bench.scenario.protocol.cycles,
         "versions": versions(),
         "status": recorder.status,
         "solves": [recorder.bench.cell.solves, recorder.bench.cell.retries],
