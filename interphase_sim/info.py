@@ -8,12 +8,12 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from interphase_sim.resources import shipped
-from interphase_sim.unfinished import Unfinished
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from interphase_sim.scenario import Scenario
+    from interphase_sim.unfinished import Unfinished
 
 Row = dict[str, Any]
 
@@ -41,7 +41,7 @@ def numbers(ds: "xr.Dataset") -> Row:
     }
 
 
-def unfinished_numbers(found: Unfinished) -> Row:
+def unfinished_numbers(found: "Unfinished") -> Row:
     """What is stored of an interrupted run, with the keys of `numbers`; a cycle left out by a jump has no row."""
     kept = [n for n in sorted({*SHOWN_CYCLES, found.cycles}) if 1 <= n <= found.cycles and found.rows[n]]
     status = "interrupted" if found.status == "running" else f"{found.status}, but its result was not written"

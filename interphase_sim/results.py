@@ -290,7 +290,7 @@ def _without_result(folder: Path) -> str:
         return "is the store of a sweep, not the result of a run; interphase-sim plot and xarray.open_zarr read it"
     found, text = unfinished.read(folder), f"this folder holds no {FILE_NAME}"
     if found is not None:
-        return f"{text}: it {found.sentence(folder)}"
+        return f"{text}; it {found.sentence(folder)}"
     return f"{text}, and its {unfinished.CHECKPOINT} is damaged" if (folder / unfinished.CHECKPOINT).exists() else text
 
 

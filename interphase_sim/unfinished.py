@@ -27,7 +27,7 @@ class Unfinished(NamedTuple):
         of = f" of {self.name}" if self.name else ""
         return (
             f"holds the checkpoint of an interrupted run{of} with {self.cycles}{planned} cycles done; "
-            f"to continue it: {self.command(folder)}"
+            f"to continue it, with the scenario and every --set that it was started with: {self.command(folder)}"
         )
 
     def command(self, folder: Path) -> str:

@@ -342,8 +342,11 @@ def test_plot_of_an_interrupted_run_says_what_it_is_and_how_to_continue() -> Non
     for words in (("out",), ("out", "-o", "fade.png")):
         done = call("plot", *words)
         assert done.exit_code == 2
-        sentence = "holds the checkpoint of an interrupted run of coated with 3 of 200 cycles done; to continue it: "
-        assert done.stderr == f"Error: out: this folder holds no result.nc: it {sentence}{COMMAND}\n"
+        assert done.stderr == (
+            "Error: out: this folder holds no result.nc; it holds the checkpoint of an interrupted run of coated with "
+            "3 of 200 cycles done; to continue it, with the scenario and every --set that it was started with: "
+            f"{COMMAND}\n"
+        )
 
 
 def test_a_checkpoint_of_an_earlier_version_has_no_name() -> None:

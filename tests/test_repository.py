@@ -79,7 +79,8 @@ def test_pybamm_finds_the_parameter_set_and_the_shell_the_command() -> None:
 
 
 def test_one_version_everywhere() -> None:
-    versions = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    headings = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    versions = [heading for heading in headings if heading != "Unreleased"]
     cited = re.search(r"^version: (\S+)", (ROOT / "CITATION.cff").read_text(encoding="utf-8"), re.MULTILINE)
     assert versions[0] == interphase_sim.__version__
     assert cited is not None
