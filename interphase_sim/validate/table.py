@@ -12,7 +12,7 @@ from rich.text import Text
 Row = Mapping[str, Any]
 Cells = tuple[Any, ...]
 
-_PLAIN_WIDTH = 126  # columns of a pipe
+_PLAIN_WIDTH = 120  # columns of a pipe
 _QUANTITIES = {
     "charge_capacity": "charge",
     "discharge_capacity": "discharge",
