@@ -13,11 +13,19 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from interphase_sim.scenario import Scenario
+    from interphase_sim.unfinished import Unfinished
 
 Row = dict[str, Any]
 
 SCHEMA_VERSION = 1
 SHOWN_CYCLES = (1, 50, 200)
+_SHOWN = {  # variable of a result and the factor to the unit shown
+    "charge_capacity_mAh_g": ("charge_capacity", 1.0),
+    "discharge_capacity_mAh_g": ("discharge_capacity", 1.0),
+    "coulombic_efficiency_percent": ("coulombic_efficiency", 1.0),
+    "film_resistance_geometric_ohm_cm2": ("film_resistance_geometric", 1.0),
+    "layer_thickness_nm": ("layer_thickness", 1e9),
+}
 
 
 def numbers(ds: "xr.Dataset") -> Row:
@@ -33,16 +41,27 @@ def numbers(ds: "xr.Dataset") -> Row:
     }
 
 
+def unfinished_numbers(found: "Unfinished") -> Row:
+    """What is stored of an interrupted run, with the keys of `numbers`; a cycle left out by a jump has no row."""
+    kept = [n for n in sorted({*SHOWN_CYCLES, found.cycles}) if 1 <= n <= found.cycles and found.rows[n]]
+    status = "interrupted" if found.status == "running" else f"{found.status}, but its result was not written"
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "name": found.name,
+        "status": status,
+        "cycles": found.cycles,
+        "cycles_planned": found.planned,
+        "rows": [
+            {"cycle": n}
+            | {shown: _number(scale * found.rows[n].get(name, math.nan)) for shown, (name, scale) in _SHOWN.items()}
+            for n in kept
+        ],
+    }
+
+
 def _cycle_row(ds: "xr.Dataset", cycle: int) -> Row:
     at = ds.sel(cycle=cycle)
-    return {
-        "cycle": cycle,
-        "charge_capacity_mAh_g": _number(at["charge_capacity"]),
-        "discharge_capacity_mAh_g": _number(at["discharge_capacity"]),
-        "coulombic_efficiency_percent": _number(at["coulombic_efficiency"]),
-        "film_resistance_geometric_ohm_cm2": _number(at["film_resistance_geometric"]),
-        "layer_thickness_nm": _number(1e9 * at["layer_thickness"]),
-    }
+    return {"cycle": cycle} | {shown: _number(scale * at[name]) for shown, (name, scale) in _SHOWN.items()}
 
 
 def _number(value: Any) -> float | None:

@@ -14,7 +14,11 @@ SOURCE = "Walther et al. 2021"
 
 
 class Measured(NamedTuple):
-    """One measured number: `cell` is bare, coated, both or a difference; `cycle` counts from 1."""
+    """One measured number and its source, as figures and tables name it; empty where none is stated.
+
+    `cell` is the name of a cell, "both" for the bare and the coated one, or "difference_A_minus_B"; `cycle` counts
+    from 1.
+    """
 
     cell: str
     quantity: str
@@ -22,10 +26,11 @@ class Measured(NamedTuple):
     value: float
     unit: str
     paper_location: str
+    source: str = ""
 
 
 def capacities() -> list[Measured]:
-    """Capacities [mAh g-1 of NCM622] and coulombic efficiencies [%], in the order of the file."""
+    """Capacities [mAh g-1 of NCM622] and coulombic efficiencies [%] of the shipped file, in its order."""
     with shipped("validation/walther2021_capacity.csv").open(newline="", encoding="utf-8") as file:
         return [
             Measured(
@@ -35,6 +40,7 @@ def capacities() -> list[Measured]:
                 float(row["value"]),
                 row["unit"],
                 row["paper_location"],
+                SOURCE,
             )
             for row in csv.DictReader(file)
         ]

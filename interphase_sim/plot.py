@@ -1,10 +1,11 @@
 """Figures of results: lines are simulated, open markers are measured.
 
 Nothing here touches `pyplot` or its state: each function returns a Figure or Axes that needs no display.
-Figures take Datasets of `interphase_sim.results`, so stored and fresh results look the same.
+Figures take Datasets of `interphase_sim.results`, so stored and fresh results look the same; one Dataset counts as a
+list of one. Measured marks carry the source that their rows name.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import wraps
 from itertools import count
 from pathlib import Path
@@ -16,7 +17,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
 from matplotlib.colors import LogNorm, Normalize, to_hex, to_rgb
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
@@ -25,9 +26,11 @@ from interphase_sim.measured import SOURCE, Measured
 from interphase_sim.scenario import protocol_of
 
 DPI = 150
+FORMATS = ("png", "pdf", "svg", "eps", "ps", "jpg", "jpeg", "tif", "tiff", "webp")
 # Okabe and Ito's colours, told apart by colour-blind readers too.
 COLOURS = {"bare": "#D55E00", "coated": "#0072B2"}
 MARKERS = {"bare": "s", "coated": "o"}
+SPARE_MARKERS = ("D", "^", "v", "P", "X", "<", ">")  # of other cells and of further sources
 _MORE_COLOURS = ("#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 _CHANNEL_COLOURS = {
     "film": "#56B4E9",
@@ -37,12 +40,15 @@ _CHANNEL_COLOURS = {
     "electrolyte_oxidation": "#F0E442",
     "interaction": "#BBBBBB",
 }
+_SYMBOLS = {"s": "□", "o": "○", "D": "◇", "^": "△", "v": "▽", "P": "✚", "X": "✖", "<": "◁", ">": "▷"}
+_BOTH, _DIFFERENCE = "both", "difference_"
 _INTERFACE_STYLES: dict[str, Any] = {"ncm": "-", "carbon": "--", "collector": ":"}
 _INTERFACE_NAMES = {"ncm": "at NCM", "carbon": "at carbon", "collector": "at the collector"}
 _PRODUCTS = {"phosphate": "Phosphate", "sulfate": "Sulfate and sulfite", "oxidised_sulfur": "Oxidised sulfur"}
 
 _CYCLE_LABEL = "Cycle number"
 _CAPACITY_UNIT = "mAh g⁻¹"
+_END_CAPACITIES = ("charge_capacity", "discharge_capacity")
 _STYLE: Any = {
     "font.size": 9,
     "axes.labelsize": 9,
@@ -58,7 +64,8 @@ _STYLE: Any = {
     "hatch.linewidth": 0.6,
 }
 
-Rows = Sequence[Measured]
+Results = xr.Dataset | Iterable[xr.Dataset]
+Rows = Measured | Iterable[Measured]
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -80,6 +87,60 @@ def styled(draw: Callable[P, T]) -> Callable[P, T]:
             return draw(*args, **kwargs)
 
     return drawn
+
+
+class _Marks(NamedTuple):
+    """Measured numbers of one cell from one source, and how they are drawn."""
+
+    cell: str
+    source: str
+    rows: list[Measured]
+    style: dict[str, Any]
+
+    @property
+    def label(self) -> str:
+        """As a legend names them, with the source where one is stated."""
+        return f"{self.cell}, {with_source('measured', self.source)}"
+
+
+def with_source(text: str, source: str) -> str:
+    """A text followed by a source in brackets, where one is stated."""
+    return f"{text} ({source})" if source else text
+
+
+def _as_results(results: Results, *needed: str) -> list[xr.Dataset]:
+    """Results as a list. Raises InputError for anything but results of runs that have the needed variables."""
+    found = [results] if isinstance(results, xr.Dataset) else _listed(results, "results")
+    for ds in found:
+        if not isinstance(ds, xr.Dataset):
+            hint = "; load_result reads stored ones" if isinstance(ds, str | Path) else ""
+            raise InputError(f"figures take the Datasets of results, not {_shown(ds)}{hint}")
+        missing = [name for name in ("name", "status") if name not in ds.attrs]
+        missing += [name for name in needed if name not in ds.variables]
+        if missing:
+            raise InputError(f"not the result of a run, it lacks {', '.join(missing)}")
+    return found
+
+
+def _as_rows(measured: Rows | None) -> list[Measured]:
+    """Measured numbers as a list. Raises InputError for anything else."""
+    found = [measured] if isinstance(measured, Measured) else _listed(measured or (), "measured")
+    for row in found:
+        if not isinstance(row, Measured):
+            raise InputError(f"measured: expected rows of interphase_sim.measured.Measured, not {_shown(row)}")
+    return found
+
+
+def _listed(values: Any, name: str) -> list[Any]:
+    if isinstance(values, str | Path) or not isinstance(values, Iterable):
+        return [values]
+    if isinstance(values, Mapping):
+        raise InputError(f"{name}: expected a list, not a mapping; give its values")
+    return list(values)
+
+
+def _shown(value: object) -> str:
+    return repr(str(value)) if isinstance(value, str | Path) else f"a value of type {type(value).__name__}"
 
 
 def _cells(results: Sequence[xr.Dataset]) -> list[_Cell]:
@@ -105,42 +166,66 @@ def _ended(cell: _Cell) -> str:
 
 
 def measured_rows(measured: Rows | None, quantity: str, cell: str | None = None) -> list[Measured]:
-    """The measured numbers of a quantity, of one cell or of those that are drawn."""
-    rows = (row for row in measured or () if row.quantity == quantity)
-    return [row for row in rows if (row.cell in COLOURS if cell is None else row.cell == cell)]
+    """The measured numbers of a quantity, of one cell or of all; differences between cells only by their name."""
+    rows = (row for row in _as_rows(measured) if row.quantity == quantity)
+    return [row for row in rows if (not row.cell.startswith(_DIFFERENCE) if cell is None else row.cell == cell)]
 
 
-def marker(cell: str) -> dict[str, Any]:
-    """Style of the open mark of a measured cell."""
+def sources(rows: Iterable[Measured]) -> str:
+    """The sources that rows name, each once."""
+    return ", ".join(dict.fromkeys(row.source for row in rows if row.source))
+
+
+def marker(cell: str, shape: str | None = None, colour: str | None = None) -> dict[str, Any]:
+    """Style of the open mark of a measured cell; its own shape and colour for the bare and the coated one."""
     return {
         "linestyle": "none",
-        "marker": MARKERS.get(cell, "D"),
+        "marker": shape or MARKERS.get(cell, "D"),
         "markersize": 6.5,
         "markerfacecolor": "white",
-        "markeredgecolor": COLOURS.get(cell, "#000000"),
+        "markeredgecolor": colour or COLOURS.get(cell, "#000000"),
         "markeredgewidth": 1.4,
         "zorder": 5,
         "clip_on": False,
     }
 
 
+def _marks(rows: Sequence[Measured], cells: Sequence[_Cell] = ()) -> list[_Marks]:
+    """Rows by cell and source, each with marks of its own; a cell that is drawn as a line has its colour."""
+    colours = {"both": "#000000"} | COLOURS | {cell.name: cell.colour for cell in cells}
+    free = [colour for colour in _MORE_COLOURS if colour not in colours.values()] or ["#000000"]
+    found: list[_Marks] = []
+    for name, source in dict.fromkeys((row.cell, row.source) for row in rows):
+        own = MARKERS.get(name)
+        taken = [marks.style["marker"] for marks in found]
+        spare = [shape for shape in SPARE_MARKERS if shape not in taken] or [*SPARE_MARKERS]
+        shape = own if own and own not in taken else spare[0]
+        colour = colours.setdefault(name, free[0])
+        free = [each for each in free if each != colour] or free
+        chosen = [row for row in rows if (row.cell, row.source) == (name, source)]
+        found.append(_Marks(name, source, chosen, marker(name, shape, colour)))
+    return found
+
+
 _BESIDE: dict[str, Any] = {"color": "0.1", "linestyle": (0, (4, 4)), "linewidth": 1.0, "zorder": 4}
 
 
 @styled
-def fade(results: Sequence[xr.Dataset], measured: Rows | None = None, ax: Axes | None = None) -> Axes:
+def fade(results: Results, measured: Rows | None = None, ax: Axes | None = None) -> Axes:
     """Discharge capacity [mAh g-1 of NCM622] against cycle number, one line per result.
 
-    measured : rows of `interphase_sim.measured.capacities()`, drawn as open markers
+    measured : rows of `interphase_sim.measured.capacities()` or your own, drawn as open markers with their source;
+        those of a cell without a result too
     ax : axes to draw into; a new figure without
     """
+    cells = _cells(_as_results(results, "cycle", "discharge_capacity"))
     axes = Figure(figsize=(6.0, 4.0), layout="constrained").add_subplot() if ax is None else ax
-    for cell in _cells(results):
+    for cell in cells:
         _line_over_cycles(axes, cell, "discharge_capacity", f"{cell.name}, simulated{_ended(cell)}")
-    rows = measured_rows(measured, "discharge_capacity")
-    for name in dict.fromkeys(row.cell for row in rows):
-        points = [(row.cycle, row.value) for row in rows if row.cell == name]
-        axes.plot(*zip(*points, strict=True), **marker(name), label=f"{name}, measured ({SOURCE})")
+    for marks in _marks(measured_rows(measured, "discharge_capacity"), cells):
+        axes.plot(
+            [row.cycle for row in marks.rows], [row.value for row in marks.rows], **marks.style, label=marks.label
+        )
     axes.set(xlabel=_CYCLE_LABEL, ylabel=f"Discharge capacity ({_CAPACITY_UNIT} of NCM622)")
     axes.set_xlim(left=0)
     axes.set_ylim(0, max(1.03 * axes.get_ylim()[1], 1.0))
@@ -158,28 +243,28 @@ def _line_over_cycles(axes: Axes, cell: _Cell, variable: str, label: str) -> Non
 
 
 @styled
-def capacity_fade(
-    results: Sequence[xr.Dataset], measured: Rows | None = None, beside: Sequence[xr.Dataset] = ()
-) -> Figure:
+def capacity_fade(results: Results, measured: Rows | None = None, beside: Results = ()) -> Figure:
     """Discharge capacity above, coulombic efficiency [%] below, both against cycle number.
 
     beside : results of the same cells computed in another way, drawn as thin broken lines over them
     """
+    needed = ("cycle", "discharge_capacity", "coulombic_efficiency")
+    cells, rows = _cells(_as_results(results, *needed)), _as_rows(measured)
     figure = Figure(figsize=(6.0, 6.0), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[1.7, 1])
-    for other in beside:
+    for other in _as_results(beside, *needed):
         line = other["discharge_capacity"][1:]
         name = str(other.attrs["name"]).replace("_", ", ")
         above.plot(line["cycle"], line, **_BESIDE, label=f"{name}, simulated")
-    fade(results, measured, above)
+    fade([cell.data for cell in cells], rows, above)
     above.set_xlabel("")
-    cells = _cells(results)
     for cell in cells:
         _line_over_cycles(below, cell, "coulombic_efficiency", "_nolegend_")
-    below.set_ylim(*_efficiency_limits(cells))
-    _measured_efficiency(below, measured)
-    first = _first_cycle_note(cells, measured, below.get_ylim()[0])
-    notes = [*_both_cells_note(measured), *first, *_difference_note(measured)]
+    low, high = _efficiency_limits(cells)
+    below.set_ylim(low, high)
+    efficiencies = _marks(measured_rows(rows, "coulombic_efficiency"), cells)
+    notes = [*_shown_notes(below, efficiencies, low, high), *_off_scale_notes(cells, efficiencies, low, high)]
+    notes += _difference_notes(rows)
     below.text(0.985, 0.03, "\n".join(notes), transform=below.transAxes, ha="right", va="bottom", fontsize=8)
     below.set(xlabel=_CYCLE_LABEL, ylabel="Coulombic efficiency (%)")
     figure.align_ylabels()
@@ -195,49 +280,65 @@ def _efficiency_limits(cells: Sequence[_Cell]) -> tuple[float, float]:
     return low - 0.6 * (100.1 - low), 100.1
 
 
-def _measured_efficiency(axes: Axes, measured: Rows | None) -> None:
-    for row in measured_rows(measured, "coulombic_efficiency", "both"):
-        axes.plot([row.cycle], [row.value], **marker(row.cell))
+def _shown_notes(axes: Axes, efficiencies: Sequence[_Marks], low: float, high: float) -> Iterator[str]:
+    """Draw what lies within the limits; what the markers are, for one in a legend would read as one more point."""
+    for marks in efficiencies:
+        rows = [row for row in marks.rows if low <= row.value <= high]
+        if rows:
+            axes.plot([row.cycle for row in rows], [row.value for row in rows], **marks.style)
+            first = min(row.cycle for row in rows)
+            cells = f"both cells from about cycle {first}" if marks.cell == _BOTH else marks.cell
+            yield f"{_SYMBOLS[marks.style['marker']]} measured, {with_source(cells, marks.source)}"
 
 
-def _both_cells_note(measured: Rows | None) -> Iterator[str]:
-    """What the marker is; the marker of a legend would read as one more point."""
-    for row in measured_rows(measured, "coulombic_efficiency", "both"):
-        yield f"◇ measured, both cells from about cycle {row.cycle} ({SOURCE})"
-
-
-def _first_cycle_note(cells: Sequence[_Cell], measured: Rows | None, low: float) -> Iterator[str]:
+def _off_scale_notes(cells: Sequence[_Cell], efficiencies: Sequence[_Marks], low: float, high: float) -> Iterator[str]:
+    """What lies outside the limits as text: the simulated first cycle, and every measured number."""
+    off = [row for marks in efficiencies for row in marks.rows if not low <= row.value <= high]
     for cell in cells:
         first = cell.data["coulombic_efficiency"].values[1:2]
-        known = [r.value for r in measured_rows(measured, "coulombic_efficiency", cell.name) if r.cycle == 1]
         if first.size and first[0] < low:
-            text = f", measured {known[0]:g} %" if known else ""
+            known = [row for row in off if (row.cell, row.cycle) == (cell.name, 1)]
+            off = [row for row in off if row not in known]
+            text = "".join(f", {with_source(f'measured {row.value:g} %', row.source)}" for row in known)
             yield f"cycle 1, off scale: {cell.name} {first[0]:.1f} %{text}"
+    for row in off:
+        yield f"cycle {row.cycle}, off scale: {row.cell}, {with_source(f'measured {row.value:g} %', row.source)}"
 
 
-def _difference_note(measured: Rows | None) -> Iterator[str]:
-    for row in measured_rows(measured, "coulombic_efficiency", "difference_coated_minus_bare"):
-        yield f"measured after cycle {row.cycle}: bare about {row.value:g} points below coated"
+def _difference_notes(rows: Sequence[Measured]) -> Iterator[str]:
+    for row in rows:
+        if row.quantity == "coulombic_efficiency" and row.cell.startswith(_DIFFERENCE):
+            upper, _, lower = row.cell.removeprefix(_DIFFERENCE).partition("_minus_")
+            after = with_source(f"measured after cycle {row.cycle}", row.source)
+            yield f"{after}: {lower} about {row.value:g} points below {upper}"
 
 
 @styled
-def voltage_curves(results: Sequence[xr.Dataset], measured: Rows | None = None) -> Figure:
+def voltage_curves(results: Results, measured: Rows | None = None) -> Figure:
     """Voltage [V vs LTO] against specific capacity at the output cycles, one panel per result.
 
-    Measured curves are not available; measured end capacities are drawn where the simulated curves end.
+    Measured end capacities of these cells are drawn where the simulated curves end; measured curves are not available.
     """
-    cells = _cells(results)
+    cells = _cells(_as_results(results, "output_cycle", "curve_capacity", "curve_voltage"))
+    rows = [row for row in _as_rows(measured) if row.quantity in _END_CAPACITIES]
     outputs = _output_cycles(cells)
     figure = Figure(figsize=(max(5.0, 1.2 + 3.4 * len(cells)), 4.3), layout="constrained")
     panels = figure.subplots(1, len(cells), sharex=True, sharey=True, squeeze=False)[0]
-    text = f"measured end capacity ({SOURCE}),\nmeasured curves are not available"
     key = {line.get_label(): line for line in _shade_key(outputs)}
+    every = _marks(rows, cells)
+    several = len({marks.source for marks in every}) > 1
     for axes, cell in zip(panels, cells, strict=True):
         _curves_of(axes, cell, outputs)
-        ends = _end_points(cell, measured)
-        if ends:
-            axes.plot(*zip(*ends, strict=True), **marker(cell.name))
-            key["measured"] = Line2D([], [], **marker("both"), label=text)
+        for marks in every:
+            ends = _end_points(cell, marks.rows) if marks.cell == cell.name else []
+            if ends:
+                axes.plot(*zip(*ends, strict=True), **marks.style)
+                text, style = with_source("measured end capacity", marks.source), marker(_BOTH)
+                if several:
+                    text, style = f"{cell.name}, {text}", marks.style
+                if marks.source == SOURCE:
+                    text += ",\nmeasured curves are not available"
+                key[text] = Line2D([], [], **style, label=text)
         axes.set(title=f"{cell.name}{_ended(cell)}", xlabel=f"Specific capacity ({_CAPACITY_UNIT} of NCM622)")
     panels[0].set_xlim(left=0)
     panels[0].set_ylim(bottom=_lowest_end(cells))
@@ -279,11 +380,11 @@ def _shade_key(outputs: Sequence[int]) -> list[Line2D]:
     return [Line2D([], [], color=shade, label=f"cycle {n}") for shade, n in zip(shades, outputs, strict=True)]
 
 
-def _end_points(cell: _Cell, measured: Rows | None) -> list[tuple[float, float]]:
+def _end_points(cell: _Cell, rows: Sequence[Measured]) -> list[tuple[float, float]]:
     """Measured capacity and simulated end voltage of each measured half-cycle that is an output cycle."""
     ends = []
     for half in ("charge", "discharge"):
-        for row in measured_rows(measured, f"{half}_capacity", cell.name):
+        for row in measured_rows(rows, f"{half}_capacity"):
             if row.cycle in cell.data["output_cycle"].values:
                 voltage = cell.data["curve_voltage"].sel(output_cycle=row.cycle, curve=half).values
                 ends += [(row.value, float(v)) for v in voltage[np.isfinite(voltage)][-1:]]
@@ -291,12 +392,13 @@ def _end_points(cell: _Cell, measured: Rows | None) -> list[tuple[float, float]]
 
 
 @styled
-def interphase(results: Sequence[xr.Dataset]) -> Figure:
+def interphase(results: Results) -> Figure:
     """Amounts of the products against cycle above, their depth profiles at the NCM at the output cycles below.
 
     Amounts in micromol per g of NCM622 for each interface; concentrations in mol per litre, depth in nm.
     """
-    cells, outputs = _cells(results), _output_cycles(_cells(results))
+    cells = _cells(_as_results(results, "cycle", "output_cycle", "amount", "profile", "depth"))
+    outputs = _output_cycles(cells)
     figure = Figure(figsize=(9.4, 6.4), layout="constrained")
     panels = figure.subplots(2, 3)
     for column, (species, title) in enumerate(_PRODUCTS.items()):
@@ -356,13 +458,17 @@ def _cell_and_interface_key(cells: Sequence[_Cell]) -> list[Line2D]:
 
 
 @styled
-def unit_cell(result: xr.Dataset) -> Figure:
+def unit_cell(result: Results) -> Figure:
     """Maps around a gap of a coating: products and ionic conductivity, a row for every output cycle.
 
     Left of a panel is the axis of the gap, below it the NCM; hatched is the coating. Concentrations in mol per litre,
     lengths in nm; the colours of a column are the same in every row.
     Raises InputError for a result without a unit cell.
     """
+    found = _as_results(result, "output_cycle")
+    if len(found) != 1:
+        raise InputError(f"maps around a gap are drawn of one result, not of {len(found)}")
+    (result,) = found
     if "unit_cell" not in result:
         raise InputError('no unit cell to draw: only coatings with contact = "resolved" or "closure" have one')
     outputs = [int(n) for n in result["output_cycle"].values]
@@ -413,10 +519,10 @@ def _reaction_height(result: xr.Dataset) -> float:
 
 
 @styled
-def losses(results: Sequence[xr.Dataset]) -> Figure:
+def losses(results: Results) -> Figure:
     """Discharge capacity [mAh g-1] lost since the reference cycle, stacked by channel, with the interaction in a bar of
     its own; a loss that is not known says "missing"."""
-    cells = _cells(results)
+    cells = _cells(_as_results(results, "output_cycle", "capacity_loss"))
     figure = Figure(figsize=(max(5.4, 1.6 + 3.4 * len(cells)), 4.2), layout="constrained")
     panels = figure.subplots(1, len(cells), sharey=True, squeeze=False)[0]
     losses_of = [cell.data["capacity_loss"] for cell in cells]
@@ -499,9 +605,9 @@ def _channel_key() -> list[Line2D | Patch]:
     return [*key, interaction, Line2D([], [], color="0.1", linewidth=1.2, label="total")]
 
 
-def map_files(results: Sequence[xr.Dataset]) -> list[str]:
+def map_files(results: Results) -> list[str]:
     """Names of the figures of those results that a coating gave a unit cell."""
-    return [map_file(cell.name) for cell in _cells(results) if "unit_cell" in cell.data]
+    return [map_file(cell.name) for cell in _cells(_as_results(results)) if "unit_cell" in cell.data]
 
 
 def map_file(name: str) -> str:
@@ -510,25 +616,47 @@ def map_file(name: str) -> str:
 
 
 def save_all(
-    results: Sequence[xr.Dataset],
+    results: Results,
     directory: str | Path,
     measured: Rows | None = None,
-    beside: Sequence[xr.Dataset] = (),
+    beside: Results = (),
 ) -> list[Path]:
     """Draw every figure into `directory` as PNG at 150 dpi; returns the paths written.
 
     beside : results of the same cells computed in another way; shown in the capacity fade and by maps of their own
     """
+    chosen, others, rows = _as_results(results), _as_results(beside), _as_rows(measured)
     figures = {
-        "capacity_fade.png": capacity_fade(results, measured, beside),
-        "voltage_curves.png": voltage_curves(results, measured),
-        "interphase.png": interphase(results),
-        "losses.png": losses(results),
+        "capacity_fade.png": capacity_fade(chosen, rows, others),
+        "voltage_curves.png": voltage_curves(chosen, rows),
+        "interphase.png": interphase(chosen),
+        "losses.png": losses(chosen),
     }
-    both = [*results, *beside]
+    both = [*chosen, *others]
     mapped = [cell.data for cell in _cells(both) if "unit_cell" in cell.data]
     figures |= {name: unit_cell(data) for name, data in zip(map_files(both), mapped, strict=True)}
     return written(figures, Path(directory))
+
+
+def save(figure: Figure | SubFigure, path: str | Path) -> Path:
+    """Write one figure, in the format of the path's extension, PNG without one; returns the path written.
+
+    Missing folders are made. Raises InputError for an extension that is not supported, and for what cannot be written.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder, expected a file such as {path / 'fade.png'}")
+    target = path if path.suffix else path.with_name(f"{path.name.rstrip('.')}.png")
+    kind = target.suffix[1:].lower()
+    if kind not in FORMATS:
+        raise InputError(f"{path}: cannot be drawn as {target.suffix}, only as .{', .'.join(FORMATS)}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        whole: Any = figure.get_figure(root=True) or figure
+        whole.savefig(target, format=kind, dpi=DPI)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{target}: cannot be drawn ({getattr(error, 'strerror', None) or error})") from error
+    return target
 
 
 def written(figures: Mapping[str, Figure], folder: Path) -> list[Path]:

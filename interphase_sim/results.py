@@ -20,6 +20,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from interphase_sim import unfinished
 from interphase_sim.errors import InputError
 
 SCHEMA_VERSION = 2
@@ -277,10 +278,20 @@ load_result = read
 
 def _result_file(path: Path) -> Path:
     if path.is_dir() and not (path / FILE_NAME).is_file():
-        raise InputError(f"{path}: this folder holds no {FILE_NAME}")
+        raise InputError(f"{path}: {_without_result(path)}")
     if not path.exists():
         raise InputError(f"{path}: no such result file")
     return path / FILE_NAME if path.is_dir() else path
+
+
+def _without_result(folder: Path) -> str:
+    """What a folder without a result is."""
+    if (folder / ".zgroup").is_file():
+        return "is the store of a sweep, not the result of a run; interphase-sim plot and xarray.open_zarr read it"
+    found, text = unfinished.read(folder), f"this folder holds no {FILE_NAME}"
+    if found is not None:
+        return f"{text}; it {found.sentence(folder)}"
+    return f"{text}, and its {unfinished.CHECKPOINT} is damaged" if (folder / unfinished.CHECKPOINT).exists() else text
 
 
 def _format_problem(ds: xr.Dataset) -> str | None:

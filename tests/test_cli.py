@@ -230,14 +230,27 @@ def test_end_of_life_is_a_success(simulate: StandIn) -> None:
     assert "end of life at cycle 2" in done.stdout
 
 
-@pytest.mark.parametrize(("passes", "code"), [(True, 0), (False, 1)])
-def test_validate_exits_by_its_verdict(passes: bool, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    judge = StandIn(lambda: {"schema_version": 1, "passes": passes})
+@pytest.mark.parametrize(
+    ("passes", "gate_passes", "words", "code"),
+    [
+        (True, True, (), 0),
+        (False, True, (), 0),
+        (False, False, (), 1),
+        (True, True, ("--all",), 0),
+        (False, True, ("--all",), 1),
+        (False, False, ("--all",), 1),
+    ],
+)
+def test_validate_exits_by_its_gate_and_with_all_by_every_must(
+    passes: bool, gate_passes: bool, words: tuple[str, ...], code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = {"schema_version": 1, "passes": passes, "gate_passes": gate_passes}
+    judge = StandIn(lambda: told)
     replace(monkeypatch, "validate", run=judge, print_table=lambda report: print("the table"))
-    table, report = call("validate"), call("validate", "-o", "out", "--json")
+    table, report = call("validate", *words), call("validate", *words, "-o", "out", "--json")
     assert (table.exit_code, report.exit_code) == (code, code)
     assert table.stdout == "the table\n"
-    assert json.loads(report.stdout) == {"schema_version": 1, "passes": passes}
+    assert json.loads(report.stdout) == told
     assert [only["positional"] for only in judge.calls] == [
         (Path("validation/output"), None, None),
         (Path("out"), None, None),
@@ -264,6 +277,98 @@ def test_plot_draws_all_figures_or_one_file(simulate: StandIn) -> None:
     refused = call("plot", "out", "-o", "fade.docx")
     assert refused.exit_code == 2
     assert "fade.docx: cannot be drawn" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "written"),
+    [
+        ("fade", "fade.png"),
+        ("new/folder/fade.svg", "new/folder/fade.svg"),
+        ("fade.PNG", "fade.PNG"),
+        ("fade.", "fade.png"),
+    ],
+)
+def test_plot_printed_the_path_of_a_file_that_does_not_exist(given: str, written: str, simulate: StandIn) -> None:
+    call("run", "coated", "-o", "out")
+    done = call("plot", "out", "-o", given)
+    assert (done.exit_code, done.stdout) == (0, f"{written}\n")
+    assert Path(written).stat().st_size > 0
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("fade.v2", "fade.v2: cannot be drawn as .v2, only as .png, .pdf, .svg,"),
+        ("out", "out: is a folder, expected a file such as out/fade.png"),
+        ("out/result.nc/fade.png", "out/result.nc/fade.png: cannot be drawn"),
+    ],
+)
+def test_plot_refuses_a_path_in_one_sentence(given: str, told: str, simulate: StandIn) -> None:
+    call("run", "coated", "-o", "out")
+    done = call("plot", "out", "-o", given)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert told in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def checkpoint(folder: str, **changes: Any) -> None:
+    """The checkpoint of a run of 200 cycles that was interrupted after 3, the second left out by a jump."""
+    row = {"charge_capacity": 198.0, "discharge_capacity": 179.0, "layer_thickness": 3e-9}
+    meta = {"name": "coated", "planned": 200, "status": "running", "rows": [{"layer_thickness": 2e-9}, row, {}, row]}
+    Path(folder).mkdir()
+    content = np.frombuffer(json.dumps(meta | changes).encode(), dtype=np.uint8)
+    np.savez(Path(folder) / "checkpoint.npz", meta=content)
+
+
+COMMAND = "interphase-sim run coated -o out --resume"
+
+
+def test_info_of_an_interrupted_run_said_that_it_holds_no_result() -> None:
+    checkpoint("out")
+    done = call("info", "out")
+    assert done.exit_code == 0
+    assert "coated: interrupted, 3 of 200 cycles done, stored in out" in done.stdout
+    assert COMMAND in done.stdout
+    told = json.loads(call("info", "out", "--json").stdout)
+    assert (told["name"], told["status"], told["cycles"], told["cycles_planned"]) == ("coated", "interrupted", 3, 200)
+    assert told["continue_with"] == COMMAND
+    assert [(row["cycle"], row["discharge_capacity_mAh_g"]) for row in told["rows"]] == [(1, 179.0), (3, 179.0)]
+    assert told["rows"][0]["layer_thickness_nm"] == pytest.approx(3.0, rel=1e-12)
+    assert told["rows"][0]["coulombic_efficiency_percent"] is None
+
+
+def test_plot_of_an_interrupted_run_says_what_it_is_and_how_to_continue() -> None:
+    checkpoint("out")
+    for words in (("out",), ("out", "-o", "fade.png")):
+        done = call("plot", *words)
+        assert done.exit_code == 2
+        assert done.stderr == (
+            "Error: out: this folder holds no result.nc; it holds the checkpoint of an interrupted run of coated with "
+            "3 of 200 cycles done; to continue it, with the scenario and every --set that it was started with: "
+            f"{COMMAND}\n"
+        )
+
+
+def test_a_checkpoint_of_an_earlier_version_has_no_name() -> None:
+    checkpoint("out", name=None, planned=None, rows=[{}])
+    done = call("info", "out")
+    assert done.exit_code == 0
+    assert "scenario not named: interrupted, 0 cycles done, stored in out" in done.stdout
+    assert "interphase-sim run SCENARIO -o out --resume" in done.stdout
+
+
+def test_a_finished_run_whose_result_was_not_written_is_no_interrupted_one() -> None:
+    checkpoint("out", status="end of life at cycle 3")
+    assert "coated: end of life at cycle 3, but its result was not written, 3 of 200" in call("info", "out").stdout
+
+
+def test_a_damaged_checkpoint_without_a_result_is_a_sentence() -> None:
+    Path("out").mkdir()
+    Path("out/checkpoint.npz").write_bytes(b"junk")
+    for command in ("info", "plot"):
+        done = call(command, "out")
+        assert done.exit_code == 2
+        assert done.stderr == "Error: out: this folder holds no result.nc, and its checkpoint.npz is damaged\n"
 
 
 def test_new_writes_a_scenario_that_loads_and_is_not_overwritten() -> None:

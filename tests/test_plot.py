@@ -1,8 +1,10 @@
 """Figures: what is drawn, in which unit, and that measured and simulated are told apart."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -59,6 +61,110 @@ def test_fade_draws_a_line_per_cell_and_open_markers_with_their_source(pair: lis
     ]
     assert axes.get_ylabel() == "Discharge capacity (mAh g⁻¹ of NCM622)"
     assert axes.get_xlabel() == "Cycle number"
+
+
+MINE = [
+    measured.Measured("bare", "discharge_capacity", 1, 150.0, "mAh g-1", "Fig. 1", "Doe 2024"),
+    measured.Measured("mine", "discharge_capacity", 1, 170.0, "mAh g-1", "Fig. 1", "Doe 2024"),
+    measured.Measured("mine", "coulombic_efficiency", 50, 99.7, "%", "Fig. 2", "Doe 2024"),
+    measured.Measured("mine", "coulombic_efficiency", 1, 91.0, "%", "Fig. 2", "Doe 2024"),
+    measured.Measured("other", "discharge_capacity", 50, 90.0, "mAh g-1", "own notes"),
+    measured.Measured("difference_mine_minus_bare", "coulombic_efficiency", 40, 0.3, "%", "Fig. 2", "Doe 2024"),
+]
+
+
+def test_any_measured_data_were_labelled_with_the_source_of_the_shipped(pair: list[xr.Dataset]) -> None:
+    figure = plot.capacity_fade([*pair, synthetic.result("mine")], MINE)
+    labels = [str(p.get_label()) for p in points(figure.axes[0])]
+    assert labels == ["bare, measured (Doe 2024)", "mine, measured (Doe 2024)", "other, measured"]
+    told = words(figure)
+    assert "Walther" not in told
+    assert "◇ measured, mine (Doe 2024)" in told
+    assert "cycle 1, off scale: mine 90.5 %, measured 91 % (Doe 2024)" in told
+    assert "measured after cycle 40 (Doe 2024): bare about 0.3 points below mine" in told
+    voltages = words(plot.voltage_curves(pair, MINE))
+    assert "measured end capacity (Doe 2024)" in voltages
+    assert "Walther" not in voltages
+
+
+def test_several_sources_have_marks_and_labels_of_their_own(pair: list[xr.Dataset]) -> None:
+    axes = plot.fade(pair, [*measured.capacities(), *MINE])
+    told = {str(p.get_label()): (p.get_marker(), p.get_markeredgecolor()) for p in points(axes)}
+    assert [*told] == [
+        "bare, measured (Walther et al. 2021)",
+        "coated, measured (Walther et al. 2021)",
+        "bare, measured (Doe 2024)",
+        "mine, measured (Doe 2024)",
+        "other, measured",
+    ]
+    assert len(set(told.values())) == len(told)
+    ends = words(plot.voltage_curves(pair, [*measured.capacities(), *MINE]))
+    assert "bare, measured end capacity (Doe 2024)" in ends
+    assert "coated, measured end capacity (Walther et al. 2021)" in ends
+
+
+def test_measured_cells_of_other_names_were_dropped_without_a_word(pair: list[xr.Dataset]) -> None:
+    """They are drawn, in the colour of the line of their cell where there is one."""
+    axes = plot.fade([*pair, synthetic.result("mine")], MINE)
+    by_cell = {str(p.get_label()).split(",")[0]: p for p in points(axes)}
+    np.testing.assert_array_equal(drawn(by_cell["mine"]), [(1, 170)])
+    np.testing.assert_array_equal(drawn(by_cell["other"]), [(50, 90)])
+    assert by_cell["mine"].get_markeredgecolor() == lines(axes)[2].get_color()
+    assert by_cell["other"].get_markeredgecolor() not in {line.get_color() for line in lines(axes)}
+
+
+def test_a_measured_efficiency_outside_the_axes_is_text(pair: list[xr.Dataset]) -> None:
+    below = plot.capacity_fade(pair, MINE).axes[1]
+    assert [drawn(p).tolist() for p in points(below)] == [[[50, 99.7]]]
+    assert "cycle 1, off scale: mine, measured 91 % (Doe 2024)" in words(plot.capacity_fade(pair, MINE))
+
+
+FIGURES = (plot.fade, plot.capacity_fade, plot.voltage_curves, plot.interphase, plot.losses)
+
+
+@pytest.mark.parametrize("draw", FIGURES)
+def test_one_result_was_a_type_error_and_is_a_list_of_one(draw: Any) -> None:
+    one, listed = draw(synthetic.result("bare")), draw([synthetic.result("bare")])
+    figures = [each if isinstance(each, Figure) else each.figure for each in (one, listed)]
+    assert words(figures[0]) == words(figures[1])
+
+
+def test_one_result_is_enough_for_files_and_maps(tmp_path: Path) -> None:
+    ds = synthetic.result(resolved=True)
+    assert plot.map_files(ds) == ["unit_cell_coated.png"]
+    assert len(plot.save_all(ds, tmp_path, measured.capacities()[0], ds)) == 6
+    assert words(plot.unit_cell([ds])) == words(plot.unit_cell(ds))
+
+
+@pytest.mark.parametrize("draw", [*FIGURES, plot.unit_cell, plot.map_files])
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("results/bare", "figures take the Datasets of results, not 'results/bare'; load_result reads stored ones"),
+        ([Path("results/bare")], "not 'results/bare'; load_result reads stored ones"),
+        ({"bare": 1}, "results: expected a list, not a mapping"),
+        (3, "not a value of type int"),
+        ([None], "not a value of type NoneType"),
+        (xr.Dataset(), "not the result of a run, it lacks name, status"),
+        (xr.DataArray([1.0]), "not a value of type DataArray"),
+    ],
+)
+def test_what_is_no_result_is_refused_with_a_sentence(draw: Any, given: Any, told: str) -> None:
+    with pytest.raises(InputError, match=re.escape(told)):
+        draw(given)
+
+
+def test_a_part_of_a_result_is_drawn_as_far_as_it_goes(pair: list[xr.Dataset]) -> None:
+    part = pair[0][["discharge_capacity"]]
+    assert len(lines(plot.fade(part))) == 1
+    with pytest.raises(InputError, match="it lacks coulombic_efficiency"):
+        plot.capacity_fade(part)
+
+
+@pytest.mark.parametrize("rows", ["data.csv", [("bare", 1, 161.0)], 161.0])
+def test_what_is_no_measured_number_is_refused(rows: Any, pair: list[xr.Dataset]) -> None:
+    with pytest.raises(InputError, match=r"measured: expected rows of interphase_sim\.measured\.Measured"):
+        plot.fade(pair, rows)
 
 
 def test_fade_draws_into_given_axes_and_leaves_the_settings_alone(pair: list[xr.Dataset]) -> None:

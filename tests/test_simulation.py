@@ -16,7 +16,7 @@ from closeness import near
 from numpy.typing import NDArray
 from pinned import scenario
 
-from interphase_sim import results
+from interphase_sim import results, unfinished
 from interphase_sim.cell.runner import Cell
 from interphase_sim.errors import InputError
 from interphase_sim.scenario import Scenario
@@ -471,6 +471,15 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path, saved: bytes, damage: s
     else:
         path.write_bytes(broken[damage])
     assert "damaged, or not a checkpoint; start again with --force" in refused(tmp_path, short(cycles=2))
+
+
+def test_a_checkpoint_says_what_was_run_and_how_far(tmp_path: Path, saved: bytes) -> None:
+    """`info` and `plot` read it without the cell model."""
+    (tmp_path / checkpoint.FILE_NAME).write_bytes(saved)
+    found = unfinished.read(tmp_path)
+    assert found is not None
+    assert (found.name, found.cycles, found.planned, len(found.rows)) == ("bare", 2, 2, 3)
+    assert found.rows[2]["discharge_capacity"] > 0
 
 
 def test_a_checkpoint_of_another_scenario_is_refused(tmp_path: Path, saved: bytes) -> None:

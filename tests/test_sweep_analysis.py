@@ -1,5 +1,6 @@
 """What sweeps say: ranges, parameters without effect, Sobol' indices, and figures of them all."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,20 @@ import pytest
 import xarray as xr
 from click.testing import CliRunner
 from matplotlib.figure import Figure
-from sweeping import written
+from matplotlib.text import Text
+from sweeping import FAST, written
 
 from interphase_sim import sweeps
 from interphase_sim.cli import cli
 from interphase_sim.errors import InputError
+from interphase_sim.results import load_result
+from interphase_sim.scenario import load_scenario
 from interphase_sim.sweeps import analysis, figures, store
+from interphase_sim.sweeps.figures import marks
+from interphase_sim.sweeps.figures.bars import ranking
+from interphase_sim.sweeps.figures.fade import sampled_fade
 from interphase_sim.sweeps.figures.maps import maps
-from interphase_sim.sweeps.plan import Changes, load
+from interphase_sim.sweeps.plan import Changes, Plan, load
 from interphase_sim.sweeps.worker import DONE, ENDED, FAILED, NO_CAPACITY, Outcome
 
 Number = Callable[[Changes], float]
@@ -69,10 +76,19 @@ INPUTS = "".join(
 )
 
 
-def made_up(folder: Path, varied: str, capacity: Number, failed: Callable[[Changes], bool] = lambda _: False) -> Path:
+def made_up(
+    folder: Path,
+    varied: str,
+    capacity: Number,
+    failed: Callable[[Changes], bool] = lambda _: False,
+    settings: str = FAST,
+) -> Path:
     """A full store whose runs were not simulated: their last capacity is a function of their changes."""
     end = "cycles = 2\n[end_of_life]\nfraction = 0.5"
-    plan = load(written(folder, varied, head=end))
+    return _filled(folder, load(written(folder, varied, settings, head=end)), capacity, failed)
+
+
+def _filled(folder: Path, plan: Plan, capacity: Number, failed: Callable[[Changes], bool]) -> Path:
     path = folder / "made_up.zarr"
     attrs = {**sweeps._attributes(plan, None)}
     store.create(path, plan, attrs)
@@ -219,10 +235,116 @@ def test_the_words_of_a_message_decided_whether_a_cell_had_no_capacity_left(
     )
 
 
+def shown(figure: Figure) -> str:
+    return "\n".join(str(text.get_text()) for text in figure.findobj(Text) if isinstance(text, Text))
+
+
+LATIN = SAMPLE.format(method="latin_hypercube", runs=16, indices="false")
+COVERAGE = INPUT.format(key="coating.coverage", low=0.5, high=0.9)
+SAMPLED = LATIN + COVERAGE
+CELLS_OF_USERS = (
+    'cell.temperature = "30 degC"',
+    'cell.upper_voltage = "2.7 V"',
+    "cell.utilisation = 0.9",
+    'kinetics.oxygen.exchange = "1e-11 m/s"',
+    'protocol.steps = [{ type = "cc", direction = "charge", rate = "C/2" }, '
+    '{ type = "cc", direction = "discharge", rate = "C/2" }]',
+)
+
+
+@pytest.mark.parametrize("line", [*CELLS_OF_USERS, 'coating.gap_radius = "3 nm"'])
+def test_measured_points_were_drawn_on_the_cell_of_any_user(line: str, tmp_path: Path) -> None:
+    """On maps, on samples and in rankings: the bare cell too, unless only the coating is another one."""
+    drawn = {}
+    for name, varied in (("grid", COATED), ("sample", SAMPLED)):
+        (tmp_path / name).mkdir()
+        path = made_up(tmp_path / name, varied, lambda _: 80.0, settings=f"{FAST}\n{line}")
+        drawn[name] = store.dataset(path)
+    grid, sample = drawn["grid"], drawn["sample"]
+    coats = line.startswith("coating")
+    assert {marker for marker, *_ in _markers(maps(grid, figures.quantities(grid)))} == ({"s"} if coats else set())
+    ranked = shown(ranking(grid, 2))
+    assert "coated cell, measured" not in ranked
+    assert "measured" not in shown(sampled_fade(sample))
+    assert marks.measured_cells(sample).keys() <= {"bare"} if coats else not marks.measured_cells(sample)
+
+
+def test_numerics_and_models_leave_the_cell_what_it_is(tmp_path: Path) -> None:
+    more = (
+        f'{FAST}\nnumerics.jump = true\ncoating.filler = "carbonate"\n'
+        'coating.filler_conductivity = "1e-9 S/cm"\ncoating.filler_activation_energy = "0.7 eV"'
+    )
+    ds = store.dataset(made_up(tmp_path, SAMPLED, lambda _: 80.0, settings=more))
+    assert marks.measured_cells(ds)["coated"] == {"coverage": 0.7867}
+    assert "coated cell, measured (Walther et al. 2021)" in shown(sampled_fade(ds))
+
+
+def test_the_measured_cell_lies_at_its_own_values_and_not_at_those_of_the_base(tmp_path: Path) -> None:
+    """The base scenario of a user may have another value where the sweep varies it."""
+    table = load_scenario("coated").replace({"coating.coverage": 0.6, "name": "mine"})
+    (tmp_path / "mine.toml").write_text(table.to_toml())
+    path = written(tmp_path, THREE)
+    path.write_text(path.read_text().replace("shipped:coated.toml", "mine.toml"))
+    ds = store.dataset(_filled(tmp_path, load(path), lambda _: 80.0, lambda _: False))
+    assert analysis.base_value(ds, "coverage") == 0.6
+    assert marks.measured_cells(ds)["coated"] == {"coverage": 0.7867, "thickness": 15.0, "temperature": 45.0}
+    assert marks.measured_cells(ds)["bare"]["coverage"] == 0.0
+
+
+@pytest.mark.parametrize(("low", "high", "told"), [(0.5, 0.9, True), (0.5, 0.7, False)])
+def test_a_sample_is_marked_where_the_measured_cell_lies_within(
+    low: float, high: float, told: bool, tmp_path: Path
+) -> None:
+    varied = LATIN + INPUT.format(key="coating.coverage", low=low, high=high)
+    assert ("measured" in shown(sampled_fade(store.dataset(made_up(tmp_path, varied, lambda _: 80.0))))) is told
+
+
+def test_a_sample_of_the_bare_cell_was_marked_with_the_coated_one(tmp_path: Path) -> None:
+    settings = FAST.replace('coating.contact = "mixed"\n', "")
+    path = written(tmp_path, LATIN + INPUT.format(key="cell.utilisation", low=0.9, high=0.99), settings)
+    path.write_text(path.read_text().replace("coated.toml", "bare.toml"))
+    ds = store.dataset(_filled(tmp_path, load(path), lambda _: 80.0, lambda _: False))
+    told = shown(sampled_fade(ds))
+    assert "bare cell, measured (Walther et al. 2021)" in told
+    assert "coated cell" not in told
+
+
+def test_a_ranking_names_the_measured_cells_and_their_source(tmp_path: Path) -> None:
+    """Capacities of cycle 1, the coverage held at 0.8, which is close to the coated cell's."""
+    told = shown(ranking(store.dataset(made_up(tmp_path, COATED, lambda _: 80.0)), 1))
+    assert "coated cell, measured (Walther et al. 2021): 180" in told
+    assert "bare cell, measured (Walther et al. 2021): 161" in told
+
+
+@pytest.mark.parametrize("name", ["coverage_x_coating", "cutoff_x_temperature", "thickness_x_carbonate", "sensitivity"])
+def test_the_shipped_sweeps_keep_their_marks(name: str, tmp_path: Path) -> None:
+    plan = load(name)
+    store.create(tmp_path / "store.zarr", plan, sweeps._attributes(plan, None))
+    found = marks.measured_cells(store.dataset(tmp_path / "store.zarr"))
+    assert set(found) == ({"coated"} if name == "thickness_x_carbonate" else {"coated", "bare"})
+
+
 def test_a_cycle_that_is_not_kept_is_a_sentence(tmp_path: Path) -> None:
     done = CliRunner().invoke(cli, ["plot", str(made_up(tmp_path, THREE, lambda _: 80.0)), "--cycle", "7"])
     assert done.exit_code == 2
     assert "cycle 7 is not kept, these are: 0, 1, 2" in done.stderr
+
+
+def test_info_of_a_store_said_that_it_holds_no_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It prints what `sweep` printed, and succeeds whatever became of the runs."""
+    path = made_up(tmp_path, THREE, lambda _: 80.0, lambda changes: changes.get("cell.temperature") == "25 degC")
+    done = CliRunner().invoke(cli, ["info", str(path)])
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert done.stdout == f"{sweeps.summary_text(sweeps.summary(path))}\n"
+    told = json.loads(CliRunner().invoke(cli, ["info", str(path), "--json"]).stdout)
+    assert told == sweeps.summary(path)
+    with pytest.raises(InputError, match="is the store of a sweep, not the result of a run"):
+        load_result(path)
+    monkeypatch.chdir(path)
+    assert CliRunner().invoke(cli, ["info", "."]).exit_code == 0
+    drawn = CliRunner().invoke(cli, ["plot", "."])
+    assert drawn.exit_code == 0, drawn.output
+    assert (tmp_path / "made_up_figures" / "map.png").exists()
 
 
 def test_a_sweep_without_results_cannot_be_drawn(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import math
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -22,6 +23,7 @@ from click.testing import CliRunner, Result
 from interphase_sim import measured, plot, results, validate
 from interphase_sim.cli import cli
 from interphase_sim.errors import InputError, SolverFailure
+from interphase_sim.resources import shipped
 from interphase_sim.scenario import Scenario, load_scenario
 from interphase_sim.validate import closure, criteria, pair, quantities
 from interphase_sim.validate.criteria import Limits
@@ -230,6 +232,8 @@ def test_every_criterion_can_fail(name: str, cells: dict[str, xr.Dataset]) -> No
     assert failing(report) == expected
     assert not report["passes"]
     assert not report["passes_goal"]
+    assert {row["id"] for row in report["failing"]} == expected
+    assert not report["gate_passes"]
 
 
 def test_the_spoils_leave_no_criterion_untested() -> None:
@@ -275,6 +279,86 @@ def test_no_limit_has_been_loosened() -> None:
         "T9": [{"coverage": ">= 0.9"}, {}],
         "T13": [{"isolated": "<= 0.25"}, {"isolated": "<= 0.1"}],
     }
+
+
+GATED = {  # a gate is never removed, so names are only ever added here
+    *("capacity_rms", "capacity_max_abs", "capacity_bare_200", "free_numbers", "first_cycle_efficiency"),
+    *("ce_mean_coated", "ce_mean_difference", "ce_smoothness"),
+    *("closure.capacity", "closure.amount", "closure.resistance"),
+    *("T1", "T2", "T3", "T4", "T5", "T6", "T7", "T8", "T9", "T13"),
+    *("contact_dose", "layer_bare_200", "coverage_kept", "one_kinetic_set"),
+}
+
+
+def test_no_gate_has_been_removed() -> None:
+    known = criteria.load()
+    closures = {f"closure.{name}": row for name, row in known.closure.items()}
+    judged = {**known.criteria, **closures, **known.bounds}
+    gated = {name for name, row in judged.items() if row.gate} | {
+        name for name, row in known.trends.items() if row.gate
+    }
+    assert gated >= GATED
+
+
+def criteria_table() -> dict[str, Any]:
+    return tomllib.loads(shipped(criteria.FILE).read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "gate", "told"),
+    [
+        ("trends", "T4", None, "trends.T4: gate is missing; a new row enters with gate = false"),
+        ("closure", "amount", None, "closure.amount: gate is missing"),
+        ("bounds", "contact_dose", "true", "bounds.contact_dose: gate must be true or false, not 'true'"),
+        ("criteria", "leave_one_out", True, "criteria.leave_one_out: gate = true needs a must"),
+    ],
+)
+def test_a_row_without_a_usable_gate_is_an_error_that_names_it(kind: str, name: str, gate: Any, told: str) -> None:
+    table = criteria_table()
+    table[kind][name] |= {"gate": gate}
+    if gate is None:
+        del table[kind][name]["gate"]
+    with pytest.raises(InputError, match=re.escape(told)):
+        criteria.parse(table)
+
+
+def ungated(*names: str) -> criteria.Criteria:
+    """The shipped criteria with these rows as they were before the shipped model met them."""
+    table = criteria_table()
+    for kind in criteria.KINDS:
+        for name in set(names) & set(table[kind]):
+            table[kind][name]["gate"] = False
+    return criteria.parse(table)
+
+
+def test_a_must_that_fails_without_a_gate_is_listed_and_passes_the_gate(
+    cells: dict[str, xr.Dataset], capsys: pytest.CaptureFixture[str]
+) -> None:
+    add("bare", "discharge_capacity", 6.5, cycle=200)(cells)
+    report = validate.judge(cells["bare"], cells["coated"], ungated("capacity_bare_200"), NO_WALL, SUPPORTED)
+    assert (report["passes"], report["gate_passes"]) == (False, True)
+    names = ("bare discharge_capacity 200", "capacity_bare_200")
+    assert report["failing"] == [{"id": name, "gate": False} for name in names]
+    validate.print_table(report)
+    told = capsys.readouterr().out
+    assert "Criteria not met: bare discharge 200, capacity_bare_200\n" in told
+    assert "Not gated, failing with --all only: bare discharge 200, capacity_bare_200\n" in told
+    assert "exit code is 1" not in told
+    row = next(line for line in told.splitlines() if "discharge at cycle 200, deviation" in line)
+    assert row.split()[-2:] == ["NO", "open"]
+
+
+def test_a_gated_trend_that_fails_among_open_ones_decides(
+    cells: dict[str, xr.Dataset], capsys: pytest.CaptureFixture[str]
+) -> None:
+    both(SPOILS["T1"][0], SPOILS["T13"][0])(cells)
+    report = validate.judge(cells["bare"], cells["coated"], ungated("T1"), NO_WALL, SUPPORTED)
+    assert report["failing"] == [{"id": "T1", "gate": False}, {"id": "T13", "gate": True}]
+    assert not report["gate_passes"]
+    validate.print_table(report)
+    told = capsys.readouterr().out
+    assert "Gated, so the exit code is 1: T13\n" in told
+    assert "Not gated, failing with --all only: T1\n" in told
 
 
 def test_the_report_has_the_promised_keys(cells: dict[str, xr.Dataset]) -> None:
@@ -566,7 +650,7 @@ def test_the_closure_is_held_against_the_resolved_contact(
     report = validate.judge(cells["bare"], cells["coated"], criteria.load(), NO_WALL, NO_STUDY, resolved)
     json.dumps(report, allow_nan=False)
     assert {row["id"] for row in report["closure"]["criteria"] if not row["passes"]} == fails
-    assert report["passes"] == (not fails)
+    assert report["passes"] == report["gate_passes"] == (not fails)
     assert [row["resolved"] for row in report["closure"]["rows"]] == [200.0, 180.0, 153.0, 82.0]
     validate.print_table(report)
     told = capsys.readouterr().out

@@ -34,6 +34,8 @@ def save(directory: Path, recorder: Recorder, state: State, references: dict[int
     meta = {
         "format": FORMAT,
         "digest": recorder.bench.scenario.digest(),
+        "name": recorder.bench.scenario.name,
+        "planned": recorder.bench.scenario.protocol.cycles,
         "versions": versions(),
         "status": recorder.status,
         "solves": [recorder.bench.cell.solves, recorder.bench.cell.retries],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 import warnings
 from typing import Any, NamedTuple
@@ -89,14 +90,24 @@ def spread(values: xr.DataArray, *, censored: bool = False) -> tuple[xr.DataArra
 
 def base_value(ds: xr.Dataset, name: str) -> float | str | None:
     """The base scenario's value on an axis, in the axis' unit; None where it has none."""
-    coordinate = ds[name]
-    key = str(coordinate.attrs.get("long_name", ""))
-    node: Any = tomllib.loads(ds.attrs["base_scenario"])
-    for part in ("coating.core" if "." not in key else key).split("."):
+    return value_on_axis(ds, name, tomllib.loads(ds.attrs["base_scenario"]))
+
+
+def key_of(ds: xr.Dataset, name: str) -> str:
+    """The key of a scenario that an axis varies; that of the core for an axis of coatings by name."""
+    key = str(ds[name].attrs.get("long_name", ""))
+    return key if "." in key else "coating.core"
+
+
+def value_on_axis(ds: xr.Dataset, name: str, scenario: dict[str, Any]) -> float | str | None:
+    """The value that a scenario, as a table, has on an axis, in the axis' unit; None where it has none."""
+    coordinate, key = ds[name], key_of(ds, name)
+    node: Any = scenario
+    for part in key.split("."):
         node = node.get(part) if isinstance(node, dict) else None
     raw = node["value"] if isinstance(node, dict) and "value" in node else node
     if raw is None or coordinate.dtype.kind == "U":
-        return None if raw is None else str(raw)
+        return raw if raw is None or isinstance(raw, str) else json.dumps(raw, default=str)  # as the axis has it
     found = number(raw, key)
     return found.value if found.unit == coordinate.attrs.get("units", "") else _converted(raw, key, coordinate)
 

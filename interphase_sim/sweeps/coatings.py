@@ -14,6 +14,7 @@ CONTACT = "bare contact"  # a row of the table that is no coating
 _ENERGIES = ("reaction_energy_with_LPSCl", "reaction_energy_with_NCM_half")
 _TABLE = {"core_conductivity": "sigma_ion_25C", "core_activation_energy": "activation_energy"}
 _SHELL = ("shell", "shell_thickness", "shell_conductivity", "shell_activation_energy")
+OF_A_MATERIAL = ("core", *_SHELL, "covered_rate", "rate_slope", *_TABLE)  # keys of a coating that its material decides
 _FIXED = ("core", "contact", "coverage")  # of the base or an axis of their own
 
 

@@ -1,12 +1,20 @@
-"""The acceptance criteria as they ship, fixed before the first fit, and how far a number is from them."""
+"""The acceptance criteria as they ship, fixed before the first fit, and how far a number is from them.
+
+`gate` marks the rows that decide the exit code of `validate`; `validation/criteria.toml` states the rule.
+"""
 
 import math
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from interphase_sim.errors import InputError
 from interphase_sim.resources import shipped
+
+FILE = "validation/criteria.toml"
+KINDS = ("criteria", "closure", "trends", "bounds")
+LEVELS = ("must", "goal")
 
 
 class Verdict(NamedTuple):
@@ -62,16 +70,18 @@ class Criterion:
     meaning: str
     source: str
     unit: str
+    gate: bool
     must: Limits | None = None
     goal: Limits | None = None
 
 
 @dataclass(frozen=True)
 class Trend:
-    """One measured trend; each named condition has its own limits."""
+    """One measured trend; each named condition has its own limits, and one gate holds for all of them."""
 
     meaning: str
     source: str
+    gate: bool
     must: Mapping[str, Limits]
     goal: Mapping[str, Limits]
 
@@ -90,7 +100,19 @@ class Criteria:
 
 def load() -> Criteria:
     """The shipped criteria."""
-    table = tomllib.loads(shipped("validation/criteria.toml").read_text(encoding="utf-8"))
+    path = shipped(FILE)
+    return parse(tomllib.loads(path.read_text(encoding="utf-8")), str(path))
+
+
+def parse(table: Mapping[str, Any], where: str = FILE) -> Criteria:
+    """Criteria from the table of a file.
+
+    where: what stands before an error. Raises InputError naming every row whose `gate` is missing or impossible.
+    """
+    rows = [(f"{kind}.{name}", row) for kind in KINDS for name, row in table[kind].items()]
+    problems = [f"{where}: {name}: {text}" for name, row in rows for text in _wrong(row)]
+    if problems:
+        raise InputError("\n".join(problems))
     return Criteria(
         criteria={name: _criterion(row) for name, row in table["criteria"].items()},
         closure={name: _criterion(row) for name, row in table["closure"].items()},
@@ -101,15 +123,30 @@ def load() -> Criteria:
     )
 
 
-def _criterion(row: dict[str, Any]) -> Criterion:
-    must, goal = (Limits(**row.pop(level)) if level in row else None for level in ("must", "goal"))
-    return Criterion(**row, must=must, goal=goal)
+def _wrong(row: Mapping[str, Any]) -> Iterator[str]:
+    """What is wrong with the gate of a row."""
+    if "gate" not in row:
+        yield "gate is missing; a new row enters with gate = false"
+    elif not isinstance(row["gate"], bool):
+        yield f"gate must be true or false, not {row['gate']!r}"
+    elif row["gate"] and not row.get("must"):
+        yield "gate = true needs a must"
 
 
-def _trend(row: dict[str, Any]) -> Trend:
-    must, goal = (_conditions(row.pop(level, {})) for level in ("must", "goal"))
-    return Trend(**row, must=must, goal=goal)
+def _criterion(row: Mapping[str, Any]) -> Criterion:
+    must, goal = (Limits(**row[level]) if level in row else None for level in LEVELS)
+    return Criterion(**_words(row), must=must, goal=goal)
 
 
-def _conditions(table: dict[str, Any]) -> dict[str, Limits]:
+def _trend(row: Mapping[str, Any]) -> Trend:
+    must, goal = (_conditions(row.get(level, {})) for level in LEVELS)
+    return Trend(**_words(row), must=must, goal=goal)
+
+
+def _words(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row without its limits."""
+    return {key: value for key, value in row.items() if key not in LEVELS}
+
+
+def _conditions(table: Mapping[str, Any]) -> dict[str, Limits]:
     return {name: Limits(**limits) for name, limits in table.items()}

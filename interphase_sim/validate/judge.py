@@ -3,7 +3,7 @@
 import json
 import math
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -55,12 +55,18 @@ def judge(
     bounds = [_judged(name, row, known[name]) for name, row in criteria.bounds.items()]
     beside = _closure(coated, resolved, criteria) if resolved is not None else None
     compared = beside["criteria"] if beside else []
-    musts = [r["passes"] for r in (*rows, *judged, *compared, *bounds)] + [t["holds"] for t in trends]
+    failing = [
+        *_failing(rows, "passes"),
+        *_failing((*judged, *compared, *bounds), "passes"),
+        *_failing(trends, "holds"),
+    ]
     goals = [r["passes_goal"] for r in (*judged, *compared, *trends)]
-    passes = all(passed is not False for passed in musts)
+    passes = not failing
     return {
         "schema_version": SCHEMA_VERSION,
         "passes": passes,
+        "gate_passes": not any(row["gate"] for row in failing),
+        "failing": failing,
         "passes_goal": passes and all(passed is not False for passed in goals),
         "capacity_rms_mAh_g": number(values["capacity_rms"]),
         "capacity_max_abs_mAh_g": number(values["capacity_max_abs"]),
@@ -81,6 +87,14 @@ def judge(
         "wall_s": {name: number(seconds) for name, seconds in wall_s.items()},
         "warnings": {cell: json.loads(ds.attrs["warnings"]) for cell, ds in cells.items()},
     }
+
+
+def _failing(rows: Iterable[Row], verdict: str) -> Iterator[Row]:
+    """The rows whose must fails, by name, and whether they are gated."""
+    for row in rows:
+        if row[verdict] is False:
+            name = row["id"] if "id" in row else f"{row['cell']} {row['quantity']} {row['cycle']}"
+            yield {"id": name, "gate": row["gate"]}
 
 
 def _closure(coated: xr.Dataset, resolved: xr.Dataset, criteria: Criteria) -> Row:
@@ -112,18 +126,19 @@ def _rows(cells: q.Cells, criteria: Criteria) -> Iterator[Row]:
     for row in measured.capacities():
         for cell in CELLS if row.cell == "both" else (row.cell,):
             if cell in CELLS:
-                yield _row(row, cell, cells[cell], _tolerance(row, criteria))
+                yield _row(row, cell, cells[cell], _criterion_of(row, criteria))
 
 
-def _tolerance(row: Measured, criteria: Criteria) -> Limits | None:
-    """How far the simulated number may lie off; None where the number is shown but not judged."""
+def _criterion_of(row: Measured, criteria: Criteria) -> Criterion | None:
+    """The criterion that states how far the simulated number may lie off; None where the number is shown alone."""
     if row.quantity in CAPACITIES:
         late = (row.cell, row.quantity, row.cycle) == ("bare", "discharge_capacity", q.LAST)
-        return criteria.criteria["capacity_bare_200" if late else "capacity_max_abs"].must
-    return criteria.criteria["first_cycle_efficiency"].must if row.cycle == 1 else None
+        return criteria.criteria["capacity_bare_200" if late else "capacity_max_abs"]
+    return criteria.criteria["first_cycle_efficiency"] if row.cycle == 1 else None
 
 
-def _row(row: Measured, cell: str, ds: xr.Dataset, tolerance: Limits | None) -> Row:
+def _row(row: Measured, cell: str, ds: xr.Dataset, criterion: Criterion | None) -> Row:
+    tolerance = criterion.must if criterion else None
     read = q.delivered if row.quantity in CAPACITIES else q.at
     simulated = read(ds, row.quantity, row.cycle)
     reached = row.cycle in ds["cycle"].values
@@ -136,6 +151,7 @@ def _row(row: Measured, cell: str, ds: xr.Dataset, tolerance: Limits | None) -> 
         "simulated": number(simulated),
         "unit": row.unit,
         "passes": passes,
+        "gate": criterion is not None and criterion.gate,
         "predicted": False,
         "tolerance": tolerance.at_most if tolerance else None,
     }
@@ -188,6 +204,7 @@ def _judged(name: str, row: Criterion, value: float) -> Row:
         "must": str(row.must) if row.must else None,
         "goal": str(row.goal) if row.goal else None,
         "passes": must,
+        "gate": row.gate,
         "passes_goal": goal,
         "meaning": row.meaning,
         "source": row.source,
@@ -202,6 +219,7 @@ def _trend(name: str, row: Trend, values: Mapping[str, Sequence[float]]) -> Row:
     return {
         "id": name,
         "holds": must.holds,
+        "gate": row.gate,
         "value": number(must.value),
         "threshold": must.threshold,
         "margin": number(must.margin),
@@ -223,7 +241,7 @@ def _condition(limits: Limits, values: Sequence[float]) -> Verdict:
 def _built_in(criteria: Criteria) -> Iterator[Row]:
     for name, meaning in criteria.built_in.items():
         empty = dict.fromkeys(("holds", "value", "threshold", "margin", "passes_goal"))
-        yield {"id": name, **empty, "conditions": [], "meaning": meaning, "source": "built in"}
+        yield {"id": name, **empty, "gate": False, "conditions": [], "meaning": meaning, "source": "built in"}
 
 
 def _coverage(coated: xr.Dataset) -> Row:

@@ -59,6 +59,7 @@ def rows(study: Study) -> list[Row]:
     return [
         {key: row[key] for key in shared}
         | {"unit": "mAh g-1", "passes": row["low"] <= row["measured"] <= row["high"], "predicted": True}
+        | {"gate": False}
         | {"tolerance": None, "low": row["low"], "high": row["high"]}
         for row in study.prediction
     ]

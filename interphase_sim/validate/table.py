@@ -41,7 +41,8 @@ def print_table(report: Row) -> None:
         console.print(_variants(report["variants"], framed=console.is_terminal))
     for line in _notes(report):
         console.print(Text(line), soft_wrap=True)
-    console.print(_verdict(report), soft_wrap=True)
+    for verdict in _verdict(report):
+        console.print(verdict, soft_wrap=True)
 
 
 def _table(report: Row, *, framed: bool) -> Table:
@@ -49,10 +50,13 @@ def _table(report: Row, *, framed: bool) -> Table:
     for title in ("measured", "simulated", "must", "goal"):
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("passes", no_wrap=True)
+    table.add_column("gate", no_wrap=True)
     free = report["free_parameters"]
     sections = {
         "Measured and simulated": [_measured_cells(r) for r in report["rows"]],
-        f"Criteria ({_MISSED} goal missed)": [_criterion_cells(r) for r in report["criteria"]],
+        f"Criteria ({_MISSED} goal missed; gate: decides the exit code)": [
+            _criterion_cells(r) for r in report["criteria"]
+        ],
         "Trends": [_trend_cells(r) for r in report["trends"]],
         **_closure_section(report["closure"]),
         "Bounds of every fit": [_criterion_cells(r) for r in report["bounds"]],
@@ -65,6 +69,13 @@ def _table(report: Row, *, framed: bool) -> Table:
             table.add_row(Padding(Text(first), (0, 0, 0, 2)), *rest)
         table.add_row()
     return table
+
+
+def _gate(must: bool | None, gate: bool) -> str:
+    """Whether a must decides the exit code; nothing where there is no must."""
+    if gate:
+        return "gate"
+    return "" if must is None else "open"
 
 
 def _closure_section(beside: Row | None) -> dict[str, list[Cells]]:
@@ -93,12 +104,28 @@ def _measured_cells(row: Row) -> Cells:
         name += ", predicted from bare"
         interval = f"{row['low']:.0f} to {row['high']:.0f}"
     name = _with_unit(name, row["unit"].replace(" g-1", "/g"))
-    return name, _digits(row["measured"]), _digits(row["simulated"]), must, interval, _mark(row["passes"])
+    return (
+        name,
+        _digits(row["measured"]),
+        _digits(row["simulated"]),
+        must,
+        interval,
+        _mark(row["passes"]),
+        _gate(row["passes"] if row["tolerance"] else None, row["gate"]),
+    )
 
 
 def _criterion_cells(row: Row) -> Cells:
     name, mark = _with_unit(row["meaning"], row["unit"]), _mark(row["passes"], row["passes_goal"])
-    return name, "", _digits(row["value"]), row["must"] or "", row["goal"] or "", mark
+    return (
+        name,
+        "",
+        _digits(row["value"]),
+        row["must"] or "",
+        row["goal"] or "",
+        mark,
+        _gate(row["passes"], row["gate"]),
+    )
 
 
 def _trend_cells(row: Row) -> Cells:
@@ -111,7 +138,13 @@ def _trend_cells(row: Row) -> Cells:
         [c["must"] for c in conditions],
         [c["goal"] or "" for c in conditions],
     )
-    return name, "", *("\n".join(lines) for lines in columns), _mark(row["holds"], row["passes_goal"])
+    return (
+        name,
+        "",
+        *("\n".join(lines) for lines in columns),
+        _mark(row["holds"], row["passes_goal"]),
+        _gate(row["holds"], row["gate"]),
+    )
 
 
 def _parameter_cells(row: Row) -> Cells:
@@ -154,7 +187,13 @@ def _variants(variants: Iterable[Row], *, framed: bool) -> Table:
     for key in keys:
         name = key == "variant"
         # In a pipe every row is one line with its whole name.
-        table.add_column(key.replace("_", " "), justify="left" if name else "right", no_wrap=name and not framed)
+        longest = max(map(len, key.split("_")))  # of a head that wraps; a word cut short ends in a letter beyond ASCII
+        table.add_column(
+            key.replace("_", " "),
+            justify="left" if name else "right",
+            no_wrap=name and not framed,
+            min_width=longest,
+        )
     for row in rows:
         shipped = " (shipped)" if row.get("role") == "shipped" else ""
         first, *rest = (Text(_cell(row.get(key))) for key in keys)
@@ -204,16 +243,22 @@ def _lost(losses: Row) -> str:
     return f"; {total:.1f} mAh/g lost from cycle 1 to {cycle}: {shares}"
 
 
-def _verdict(report: Row) -> Text:
-    failed = [f"{r['cell']} {_QUANTITIES[r['quantity']]} {r['cycle']}" for r in _failing(report["rows"], "passes")]
-    compared = report["closure"]["criteria"] if report["closure"] else []
-    failed += [r["id"] for r in _failing([*report["criteria"], *compared, *report["bounds"]], "passes")]
-    failed += [r["id"] for r in _failing(report["trends"], "holds")]
-    if failed:
-        return Text(f"Criteria not met: {', '.join(failed)}", style="bold red")
-    goal = "and every goal" if report["passes_goal"] else "but not every goal"
-    return Text(f"All criteria are met, {goal}.", style="green")
+def _verdict(report: Row) -> Iterator[Text]:
+    """Every must that fails, and which of them are gated; the gated ones decide the exit code."""
+    failing = report["failing"]
+    if not failing:
+        goal = "and every goal" if report["passes_goal"] else "but not every goal"
+        yield Text(f"All criteria are met, {goal}.", style="green")
+        return
+    yield Text(f"Criteria not met: {_names(failing)}", style="bold red")
+    for gate, words in ((True, "Gated, so the exit code is 1"), (False, "Not gated, failing with --all only")):
+        named = [row for row in failing if row["gate"] is gate]
+        if named:
+            yield Text(f"{words}: {_names(named)}", style="bold red" if gate else "yellow")
 
 
-def _failing(rows: Iterable[Row], key: str) -> list[Row]:
-    return [row for row in rows if row[key] is False and not row.get("predicted")]
+def _names(failing: Iterable[Row]) -> str:
+    names = [row["id"] for row in failing]
+    for quantity, word in _QUANTITIES.items():
+        names = [name.replace(f" {quantity} ", f" {word} ") for name in names]
+    return ", ".join(names)

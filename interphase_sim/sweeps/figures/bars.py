@@ -10,8 +10,9 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from interphase_sim.plot import COLOURS, MARKERS, styled
+from interphase_sim.plot import COLOURS, styled, with_source
 from interphase_sim.sweeps import analysis
+from interphase_sim.sweeps.figures.marks import references
 from interphase_sim.sweeps.figures.shared import (
     Quantity,
     coating_dim,
@@ -49,7 +50,7 @@ def ranking(ds: xr.Dataset, cycle: int | None = None) -> Figure:
         if np.isnan(high[i]):
             axes.text(0.02, k, "no result", transform=axes.get_yaxis_transform(), va="center", fontsize=8)
     number = int(capacity["cycle"])
-    _reference(axes, ds, capacity, number)
+    _reference(axes, ds, capacity, number, references(ds, fixed))
     axes.set_yticks(y, [names[i] for i in order])
     where = ", ".join(labelled(ds, name, ds[name].values[i]) for name, i in fixed.items())
     axes.set(
@@ -61,18 +62,17 @@ def ranking(ds: xr.Dataset, cycle: int | None = None) -> Figure:
     return figure
 
 
-def _reference(axes: Axes, ds: xr.Dataset, capacity: xr.DataArray, cycle: int) -> None:
-    """The bare cell, where the sweep has it, and measured capacities."""
+def _reference(axes: Axes, ds: xr.Dataset, capacity: xr.DataArray, cycle: int, cells: Sequence[str]) -> None:
+    """The bare cell, where the sweep has it, and measured capacities of the measured cells that belong to it."""
     for name in varied(ds):
         if ds[name].attrs.get("long_name") == "coating.coverage" and 0.0 in ds[name].values:
             bare = float(capacity.sel({name: 0.0}).max())
             axes.axvline(bare, color=COLOURS["bare"], linewidth=1.2, label=f"no coating, simulated: {bare:.0f}")
-    for cell in MARKERS:
+    for cell in cells:
         for row in measured_capacities(cell):
             if row.cycle == cycle:
-                axes.axvline(
-                    row.value, color=COLOURS[cell], linestyle=":", label=f"{cell} cell, measured: {row.value:g}"
-                )
+                label = f"{with_source(f'{cell} cell, measured', row.source)}: {row.value:g}"
+                axes.axvline(row.value, color=COLOURS[cell], linestyle=":", label=label)
 
 
 @styled

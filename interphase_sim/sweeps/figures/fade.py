@@ -13,9 +13,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from interphase_sim import measured
-from interphase_sim.plot import COLOURS, styled
+from interphase_sim.plot import COLOURS, sources, styled, with_source
 from interphase_sim.sweeps import analysis
+from interphase_sim.sweeps.figures.marks import marked
 from interphase_sim.sweeps.figures.shared import (
     CAPACITY,
     axis_words,
@@ -108,7 +108,10 @@ def _fade_key(figure: Figure, ds: xr.Dataset, lines: str | None, drawn: Sequence
 
 @styled
 def sampled_fade(ds: xr.Dataset) -> Figure:
-    """Median and bands of the discharge capacity of a sample against cycle, and some of its runs."""
+    """Median and bands of the discharge capacity of a sample against cycle, and some of its runs.
+
+    Open markers: a measured cell whose values all lie within the sample.
+    """
     capacity = ds["discharge_capacity"].load().values
     capacity = capacity[np.isfinite(capacity[:, -1])]
     cycle = ds["cycle"].values
@@ -121,11 +124,12 @@ def sampled_fade(ds: xr.Dataset) -> Figure:
     for run in capacity[evenly(len(capacity), 30)]:
         axes.plot(cycle[use], run[use], color="0.5", linewidth=0.4, zorder=1)
     axes.plot(cycle[use], np.median(capacity[:, use], axis=0), color=COLOURS["coated"], label="median")
-    for row in measured_capacities("coated"):
-        axes.plot([row.cycle], [row.value], **large_marker("coated") | {"markersize": 6.5})
-    marks = Line2D([], [], **large_marker("coated"), label=f"coated cell, measured ({measured.SOURCE})")
-    handles, _ = axes.get_legend_handles_labels()
-    axes.legend(handles=[*handles, marks], loc="best")
+    for cell in marked(ds, {}):
+        rows = measured_capacities(cell)
+        style = large_marker(cell) | {"markersize": 6.5}
+        label = with_source(f"{cell} cell, measured", sources(rows))
+        axes.plot([row.cycle for row in rows], [row.value for row in rows], **style, label=label)
+    axes.legend(loc="best")
     axes.set(xlabel="Cycle number", ylabel=CAPACITY, title=f"{ds.attrs['name']}: {len(capacity)} runs")
     axes.set_xlim(left=0)
     axes.set_ylim(bottom=0)

@@ -15,8 +15,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, NullLocator, ScalarFormatter
 
-from interphase_sim.plot import MARKERS, styled
+from interphase_sim.plot import MARKERS, sources, styled, with_source
 from interphase_sim.sweeps import analysis
+from interphase_sim.sweeps.figures.marks import marked
 from interphase_sim.sweeps.figures.shared import (
     Quantity,
     axis_words,
@@ -30,7 +31,6 @@ from interphase_sim.sweeps.figures.shared import (
 )
 
 MOST_ROWS, MOST_TICKS = 4, 15
-BASE = 0.02  # how close to the base scenario's value an axis' value is taken for it, relative
 _GREY = "0.85"
 
 
@@ -87,7 +87,7 @@ def _known_values(ds: xr.Dataset, values: xr.DataArray) -> xr.DataArray:
 def maps(ds: xr.Dataset, chosen: Sequence[Quantity]) -> Figure:
     """One column per quantity over two axes; rows for further axes, and for both ends of what is not known.
 
-    Open markers: the measured cells, where they lie on the axes. Grey: no result.
+    Open markers: the measured cells, where they are cells of this sweep and lie on its axes. Grey: no result.
     """
     right, up, left = _plane(ds)
     panels = _panels(ds, left)
@@ -188,32 +188,11 @@ def _contours(axes: Axes, x: Any, y: Any, z: Any) -> None:
     axes.clabel(lines, fontsize=7, fmt="%.4g")
 
 
-def _cells(ds: xr.Dataset) -> dict[str, dict[str, Any]]:
-    """Where the measured cells lie on the axes of this sweep; an axis that the base scenario lacks is left out."""
-    here = {name: analysis.base_value(ds, name) for name in varied(ds)}
-    coverage = [name for name in here if ds[name].attrs.get("long_name") == "coating.coverage"]
-    cells = {"coated": here}
-    if coverage:
-        cells["bare"] = here | dict.fromkeys(coverage, 0.0)
-    elif "[coating]" not in ds.attrs["base_scenario"]:
-        cells = {"bare": here}
-    return cells
-
-
 def _mark(axes: Axes, ds: xr.Dataset, panel: Panel, right: str, up: str) -> None:
-    for cell, at in _cells(ds).items():
-        fixed = [(at[name], ds[name].values[i]) for name, i in panel.fixed.items()]
-        if not all(value is None or _close(value, shown) for value, shown in fixed):
-            continue
-        x, y = (_position(ds, name, at[name]) for name in (right, up))
+    for cell, at in marked(ds, panel.fixed).items():
+        x, y = (_position(ds, name, at.get(name)) for name in (right, up))
         if x is not None and y is not None:
             axes.plot([x], [y], **large_marker(cell))
-
-
-def _close(value: Any, shown: Any) -> bool:
-    if isinstance(value, str) or isinstance(shown, str):
-        return bool(value == shown)
-    return bool(abs(value - shown) <= BASE * max(abs(value), abs(shown)))
 
 
 def _position(ds: xr.Dataset, name: str, value: Any) -> float | None:
@@ -234,8 +213,10 @@ def _map_key(ds: xr.Dataset, axes: Any, chosen: Sequence[Quantity]) -> list[Line
     key: list[Line2D | Patch] = []
     for cell, shape in MARKERS.items():
         if shape in drawn:
-            points = [f"{row.value:g} in cycle {row.cycle}" for row in measured_capacities(cell)]
-            key.append(Line2D([], [], **large_marker(cell), label=f"{cell} cell, measured {', '.join(points)}"))
+            rows = measured_capacities(cell)
+            points = ", ".join(f"{row.value:g} in cycle {row.cycle}" for row in rows)
+            label = with_source(f"{cell} cell, measured {points}", sources(rows))
+            key.append(Line2D([], [], **large_marker(cell), label=label))
     if any(np.isnan(each.values).any() for each in chosen):
         words = "no result" if not any(q.name == "cycle_life" for q in chosen) else "no result, or not worn out"
         key.append(Patch(facecolor=_GREY, label=words))

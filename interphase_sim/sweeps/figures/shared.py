@@ -11,6 +11,7 @@ from interphase_sim import measured
 from interphase_sim.plot import marker, measured_rows
 from interphase_sim.sweeps import analysis
 
+SAME_VALUE = 0.02  # how close to a scenario's value an axis' value is taken for it, relative
 CAPACITY = "Discharge capacity (mAh g⁻¹ of NCM622)"
 
 
@@ -79,6 +80,13 @@ def large_marker(cell: str) -> dict[str, Any]:
 def measured_capacities(cell: str) -> list[measured.Measured]:
     """Measured discharge capacities of a cell [mAh g-1]."""
     return measured_rows(measured.capacities(), "discharge_capacity", cell)
+
+
+def close(value: Any, shown: Any) -> bool:
+    """Whether a value of a scenario is taken for one on an axis."""
+    if value is None or isinstance(value, str) or isinstance(shown, str):
+        return bool(value == shown)
+    return bool(abs(value - shown) <= SAME_VALUE * max(abs(value), abs(shown)))
 
 
 def evenly(count: int, most: int) -> list[int]:
