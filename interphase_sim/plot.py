@@ -1,7 +1,7 @@
 """Figures of results: lines are simulated, open markers are measured.
 
 Nothing here touches `pyplot` or its state: each function returns a Figure or Axes that needs no display.
-Figures take Datasets of `interphase_sim.results`, so stored and fresh results look the same.
+Figures take Datasets of `interphase_sim.results`, one or several, or the paths of stored ones.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,7 +21,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
 from interphase_sim.errors import InputError
+from interphase_sim.files import as_path
 from interphase_sim.measured import SOURCE, Measured
+from interphase_sim.results import load_result
 
 DPI = 150
 # Okabe and Ito's colours, told apart by colour-blind readers too.
@@ -58,6 +60,8 @@ _STYLE: Any = {
 }
 
 Rows = Sequence[Measured]
+Result = xr.Dataset | str | Path  # a result, or where it is stored
+Results = Result | Sequence[Result]
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -81,8 +85,20 @@ def styled(draw: Callable[P, T]) -> Callable[P, T]:
     return drawn
 
 
-def _cells(results: Sequence[xr.Dataset]) -> list[_Cell]:
+def _loaded(results: Results) -> list[xr.Dataset]:
+    """One result or several, each read if it is a path. Raises InputError for anything else."""
+    several = [results] if isinstance(results, Result) else results
+    if not isinstance(several, Sequence):
+        raise InputError(f"expected results or their paths to draw, and got a value of type {type(several).__name__}")
+    found = [one if isinstance(one, xr.Dataset) else load_result(as_path(one, "a result to draw")) for one in several]
+    if not all("name" in ds.attrs and "output_cycle" in ds.variables for ds in found):
+        raise InputError("expected the result of a run to draw, and got another Dataset")
+    return found
+
+
+def _cells(given: Results) -> list[_Cell]:
     """Bare and coated keep their colours; every other result, and a second of the same name, gets its own."""
+    results = _loaded(given)
     if not results:
         raise InputError("nothing to draw: no result given")
     names: list[str] = []
@@ -127,7 +143,7 @@ _BESIDE: dict[str, Any] = {"color": "0.1", "linestyle": (0, (4, 4)), "linewidth"
 
 
 @styled
-def fade(results: Sequence[xr.Dataset], measured: Rows | None = None, ax: Axes | None = None) -> Axes:
+def fade(results: Results, measured: Rows | None = None, ax: Axes | None = None) -> Axes:
     """Discharge capacity [mAh g-1 of NCM622] against cycle number, one line per result.
 
     measured : rows of `interphase_sim.measured.capacities()`, drawn as open markers
@@ -157,9 +173,7 @@ def _line_over_cycles(axes: Axes, cell: _Cell, variable: str, label: str) -> Non
 
 
 @styled
-def capacity_fade(
-    results: Sequence[xr.Dataset], measured: Rows | None = None, beside: Sequence[xr.Dataset] = ()
-) -> Figure:
+def capacity_fade(results: Results, measured: Rows | None = None, beside: Sequence[xr.Dataset] = ()) -> Figure:
     """Discharge capacity above, coulombic efficiency [%] below, both against cycle number.
 
     beside : results of the same cells computed in another way, drawn as thin broken lines over them
@@ -220,7 +234,7 @@ def _difference_note(measured: Rows | None) -> Iterator[str]:
 
 
 @styled
-def voltage_curves(results: Sequence[xr.Dataset], measured: Rows | None = None) -> Figure:
+def voltage_curves(results: Results, measured: Rows | None = None) -> Figure:
     """Voltage [V vs LTO] against specific capacity at the output cycles, one panel per result.
 
     Measured curves are not available; measured end capacities are drawn where the simulated curves end.
@@ -290,7 +304,7 @@ def _end_points(cell: _Cell, measured: Rows | None) -> list[tuple[float, float]]
 
 
 @styled
-def interphase(results: Sequence[xr.Dataset]) -> Figure:
+def interphase(results: Results) -> Figure:
     """Amounts of the products against cycle above, their depth profiles at the NCM at the output cycles below.
 
     Amounts in micromol per g of NCM622 for each interface; concentrations in mol per litre, depth in nm.
@@ -355,13 +369,14 @@ def _cell_and_interface_key(cells: Sequence[_Cell]) -> list[Line2D]:
 
 
 @styled
-def unit_cell(result: xr.Dataset) -> Figure:
+def unit_cell(given: Result) -> Figure:
     """Maps around a gap of a coating: products and ionic conductivity, a row for every output cycle.
 
     Left of a panel is the axis of the gap, below it the NCM; hatched is the coating. Concentrations in mol per litre,
     lengths in nm; the colours of a column are the same in every row.
     Raises InputError for a result without a unit cell.
     """
+    (result,) = _loaded([given])
     if "unit_cell" not in result:
         raise InputError('no unit cell to draw: only coatings with contact = "resolved" or "closure" have one')
     outputs = [int(n) for n in result["output_cycle"].values]
@@ -412,7 +427,7 @@ def _reaction_height(result: xr.Dataset) -> float:
 
 
 @styled
-def losses(results: Sequence[xr.Dataset]) -> Figure:
+def losses(results: Results) -> Figure:
     """Discharge capacity [mAh g-1] lost since cycle 1, stacked by channel; the interaction stands beside."""
     cells = _cells(results)
     figure = Figure(figsize=(max(5.4, 1.6 + 3.4 * len(cells)), 4.2), layout="constrained")
@@ -492,7 +507,7 @@ def map_file(name: str) -> str:
 
 
 def save_all(
-    results: Sequence[xr.Dataset],
+    results: Results,
     directory: str | Path,
     measured: Rows | None = None,
     beside: Sequence[xr.Dataset] = (),
@@ -501,6 +516,7 @@ def save_all(
 
     beside : results of the same cells computed in another way; shown in the capacity fade and by maps of their own
     """
+    results, folder = _loaded(results), as_path(directory, "directory")
     figures = {
         "capacity_fade.png": capacity_fade(results, measured, beside),
         "voltage_curves.png": voltage_curves(results, measured),
@@ -510,7 +526,7 @@ def save_all(
     both = [*results, *beside]
     mapped = [cell.data for cell in _cells(both) if "unit_cell" in cell.data]
     figures |= {name: unit_cell(data) for name, data in zip(map_files(both), mapped, strict=True)}
-    return written(figures, Path(directory))
+    return written(figures, folder)
 
 
 def written(figures: Mapping[str, Figure], folder: Path) -> list[Path]:
