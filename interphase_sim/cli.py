@@ -5,8 +5,10 @@ JSON object only; progress goes to stderr, and only to a terminal.
 """
 
 import contextlib
+import io
 import json
 import logging
+import os
 import re
 import shlex
 import sys
@@ -19,6 +21,7 @@ import click
 
 from interphase_sim import __version__, terminal
 from interphase_sim.errors import InputError, SolverFailure
+from interphase_sim.files import LOCK_NAME, exclusive_folder
 
 if TYPE_CHECKING:
     from interphase_sim.scenario import Scenario
@@ -49,8 +52,34 @@ class _Commands(click.Group):
             ctx.exit(_INTERRUPTED)
 
 
+class _Output(io.FileIO):
+    """A standard stream whose reader may go away: what is written from then on is dropped, and the command goes on."""
+
+    def write(self, content: Any) -> int:
+        try:
+            return super().write(content)
+        except OSError as error:
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, self.fileno())
+            os.close(null)
+            if isinstance(error, BrokenPipeError) or self.fileno() == 2:
+                return len(content)
+            raise InputError(f"standard output cannot be written ({error.strerror})") from error
+
+
+def _outlive_readers() -> None:
+    """Let no closed pipe end a command; `cli` would exit with 1, and Python complain when it flushes at its end."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        with contextlib.suppress(AttributeError, OSError):  # closed from the start, or not a file
+            raw = io.BufferedWriter(_Output(stream.fileno(), "wb", closefd=False))
+            like = {"encoding": stream.encoding, "errors": stream.errors, "line_buffering": stream.line_buffering}
+            setattr(sys, name, io.TextIOWrapper(raw, **like))
+
+
 def main() -> None:
     """Entry point of the command `interphase-sim`."""
+    _outlive_readers()
     terminal.write_what_can_be_shown()
     cli(prog_name="interphase-sim")
 
@@ -75,7 +104,8 @@ def cli() -> None:
     \b
     Exit codes: 0 success (end of life included), 1 a gated criterion not met,
     2 bad input, 3 solver failure, or no run of a sweep succeeded,
-    4 some runs of a sweep failed, 130 interrupted.
+    4 some runs of a sweep failed, 130 interrupted. A closed pipe
+    (as by `head`) changes none of them.
     """
 
 
@@ -115,19 +145,23 @@ def run(
     from interphase_sim.scenario import load_scenario
 
     _listen(verbose)
+    if force and resume:
+        raise InputError("--force starts again and --resume continues: give one of them")
     settings = (*settings, "numerics.jump=true") if jump else settings
     chosen = _changed(load_scenario(scenario), settings)
     folder = directory or Path("results") / _plain_name(chosen.name)
-    _prepare(folder, force=force, resume=resume)
-    ctx.meta[_HINT] = lambda: _how_to_go_on(scenario, folder, settings)
-    with _only_json(as_json), _progress() as progress:
-        from interphase_sim import results
-        from interphase_sim.simulation import simulate
+    _need_folder(folder)
+    with exclusive_folder(folder), _only_json(as_json):
+        _prepare(folder, force=force, resume=resume)
+        ctx.meta[_HINT] = lambda: _how_to_go_on(scenario, folder, settings)
+        with _progress() as progress:
+            from interphase_sim import results
+            from interphase_sim.simulation import simulate
 
-        ds = simulate(chosen, directory=folder, resume=resume, progress=progress)
-        results.write(ds, folder / results.FILE_NAME)
-    _write(folder / "cycles.csv", results.cycles_table(ds))
-    _write(folder / "scenario.toml", chosen.to_toml())
+            ds = simulate(chosen, directory=folder, resume=resume, progress=progress)
+            results.write(ds, folder / results.FILE_NAME)
+        _write(folder / "cycles.csv", results.cycles_table(ds))
+        _write(folder / "scenario.toml", chosen.to_toml())
     _print_result(ds, folder, as_json)
     if str(ds.attrs["status"]).startswith("solver failure"):
         raise SolverFailure(f"{ds.attrs['status']} (the cycles before it are in {folder})")
@@ -161,7 +195,7 @@ def validate(
         raise InputError(f"{stored}: no such folder of stored results")
     folder = directory or stored or Path("validation/output")
     _need_folder(folder)
-    with _only_json(as_json), _progress() as progress:
+    with exclusive_folder(folder), _only_json(as_json), _progress() as progress:
         from interphase_sim import validate as validation
 
         report = validation.run(folder, stored, progress)
@@ -209,7 +243,7 @@ def calibrate(
     _listen(verbose)
     _need_folder(directory)
     ctx.meta[_HINT] = lambda: "Run the same command with --resume to continue."
-    with _progress() as progress:
+    with exclusive_folder(directory), _progress() as progress:
         from interphase_sim import calibration
 
         code = calibration.main(
@@ -493,10 +527,7 @@ def _plain_name(name: str) -> str:
 
 def _prepare(folder: Path, *, force: bool, resume: bool) -> None:
     """Make sure that a run may write to the folder; what is there stays untouched."""
-    if force and resume:
-        raise InputError("--force starts again and --resume continues: give one of them")
-    _need_folder(folder)
-    if force or not any(folder.iterdir()):
+    if force or all(path.name == LOCK_NAME for path in folder.iterdir()):
         return
     if not resume:
         raise InputError(f"{folder}: is not empty; --force replaces what it holds, --resume continues it")

@@ -1,8 +1,8 @@
 """Figures of results: lines are simulated, open markers are measured.
 
 Nothing here touches `pyplot` or its state: each function returns a Figure or Axes that needs no display.
-Figures take Datasets of `interphase_sim.results`, so stored and fresh results look the same; one Dataset counts as a
-list of one. Measured marks carry the source that their rows name.
+Figures take Datasets of `interphase_sim.results`, so stored and fresh results look the same; one Dataset or path
+counts as a list of one. Measured marks carry the source that their rows name.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,7 +22,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
 from interphase_sim.errors import InputError
+from interphase_sim.files import as_path
 from interphase_sim.measured import SOURCE, Measured
+from interphase_sim.results import load_result
 from interphase_sim.scenario import protocol_of
 
 DPI = 150
@@ -64,7 +66,8 @@ _STYLE: Any = {
     "hatch.linewidth": 0.6,
 }
 
-Results = xr.Dataset | Iterable[xr.Dataset]
+Result = xr.Dataset | str | Path  # a result, or where it is stored
+Results = Result | Iterable[Result]
 Rows = Measured | Iterable[Measured]
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -109,16 +112,18 @@ def with_source(text: str, source: str) -> str:
 
 
 def _as_results(results: Results, *needed: str) -> list[xr.Dataset]:
-    """Results as a list. Raises InputError for anything but results of runs that have the needed variables."""
-    found = [results] if isinstance(results, xr.Dataset) else _listed(results, "results")
-    for ds in found:
+    """Results as a list, read where they are paths. Raises InputError for anything but results of runs that have the
+    needed variables."""
+    found = []
+    for each in [results] if isinstance(results, xr.Dataset) else _listed(results, "results"):
+        ds = load_result(each) if isinstance(each, str | Path) else each
         if not isinstance(ds, xr.Dataset):
-            hint = "; load_result reads stored ones" if isinstance(ds, str | Path) else ""
-            raise InputError(f"figures take the Datasets of results, not {_shown(ds)}{hint}")
+            raise InputError(f"figures take results or the paths of stored ones, not {_shown(ds)}")
         missing = [name for name in ("name", "status") if name not in ds.attrs]
         missing += [name for name in needed if name not in ds.variables]
         if missing:
             raise InputError(f"not the result of a run, it lacks {', '.join(missing)}")
+        found.append(ds)
     return found
 
 
@@ -145,6 +150,7 @@ def _shown(value: object) -> str:
 
 def _cells(results: Sequence[xr.Dataset]) -> list[_Cell]:
     """Bare and coated keep their colours; every other result, and a second of the same name, gets its own."""
+    results = _loaded(given)
     if not results:
         raise InputError("nothing to draw: no result given")
     names: list[str] = []
@@ -635,7 +641,7 @@ def save_all(
     both = [*chosen, *others]
     mapped = [cell.data for cell in _cells(both) if "unit_cell" in cell.data]
     figures |= {name: unit_cell(data) for name, data in zip(map_files(both), mapped, strict=True)}
-    return written(figures, Path(directory))
+    return written(figures, folder)
 
 
 def save(figure: Figure | SubFigure, path: str | Path) -> Path:

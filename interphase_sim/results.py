@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from interphase_sim import unfinished
 from interphase_sim.errors import InputError
+from interphase_sim.files import as_path
 
 SCHEMA_VERSION = 2
 FILE_NAME = "result.nc"
@@ -224,7 +225,7 @@ def _attribute(value: Any) -> str | int | float:
 
 def write(ds: xr.Dataset, path: str | Path) -> None:
     """Write a result as netCDF; a reader meanwhile finds the old file or the new one, never a part."""
-    path = Path(path)
+    path = as_path(path, "result")
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -256,7 +257,7 @@ def read(path: str | Path) -> xr.Dataset:
 
     Raises InputError with one sentence for anything but a result of this format that nothing has touched since.
     """
-    path = _result_file(Path(path))
+    path = _result_file(as_path(path, "result"))
     try:
         _check_seal(path)
         ds = xr.load_dataset(path, engine="h5netcdf")

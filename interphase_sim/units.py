@@ -7,6 +7,7 @@ is imported only then (0.5 s). Energies are per particle [J]; "kJ/mol" and "meV/
 import difflib
 import math
 import re
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -19,6 +20,7 @@ _QUANTITY = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(.*?)\
 _RATE = re.compile(r"\s*(\d*\.?\d*)\s*C\s*(?:/\s*(\d+\.?\d*))?\s*", re.ASCII)
 _UNIT = re.compile(r"[A-Za-z0-9_*/^(). -]{1,40}")
 _LONGEST = 60
+_USING_PINT = threading.RLock()  # a registry fills as it is used and is not made for threads
 _EV = Decimal("1.602176634e-19")
 _PER_MOLE = Decimal(1) / Decimal("6.02214076e23")
 
@@ -154,19 +156,20 @@ def _by_pint(number: float, unit: str, dimension: str, difference: bool) -> floa
     if known is None:
         return None
     try:
-        quantity = _registry().Quantity(number, known)
-        return float(quantity.to(_pint_unit(DIMENSIONS[dimension].si)).magnitude)
+        with _USING_PINT:
+            quantity = _registry().Quantity(number, known)
+            return float(quantity.to(_pint_unit(DIMENSIONS[dimension].si)).magnitude)
     except (ValueError, TypeError, ArithmeticError):  # pint's DimensionalityError is a TypeError
         return None
 
 
 def _pint_unit(unit: str) -> Any:
     """pint's unit for text such as "m3 mol-1 s-1", or None."""
-    registry = _registry()
     if not _UNIT.fullmatch(unit) or re.search(r"\d\d", unit):
         return None
     try:
-        return registry.Unit(re.sub(r"(?<=[A-Za-z])(-?\d)", r"**\1", unit))
+        with _USING_PINT:
+            return _registry().Unit(re.sub(r"(?<=[A-Za-z])(-?\d)", r"**\1", unit))
     except Exception:  # pint passes on whatever its tokenizer raises on nonsense
         return None
 

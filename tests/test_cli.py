@@ -5,8 +5,11 @@ No test here simulates: a stand-in for `simulate` hands back a small Dataset at 
 
 import io
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +23,7 @@ import interphase_sim
 from interphase_sim import results
 from interphase_sim.cli import _progress, cli
 from interphase_sim.errors import InputError, SolverFailure
+from interphase_sim.files import LOCK_NAME, exclusive_folder
 from interphase_sim.scenario import load_scenario
 
 
@@ -433,3 +437,107 @@ def test_jump_is_a_setting_and_part_of_the_hint_to_resume(simulate: StandIn) -> 
     assert (plain, jumped) == (False, True)
     simulate.act = raising(KeyboardInterrupt())
     assert "--set numerics.jump=true" in call("run", "bare", "-o", "again", "--jump").stderr
+
+
+@pytest.mark.parametrize("option", [(), ("--force",), ("--resume",)], ids=["run", "force", "resume"])
+def test_two_runs_into_one_folder_both_reported_success(option: tuple[str, ...], simulate: StandIn) -> None:
+    pytest.importorskip("fcntl")
+    out = Path("out").absolute()
+    out.mkdir()
+    (out / "checkpoint.npz").write_bytes(b"state")
+    with exclusive_folder(out), ThreadPoolExecutor(1) as other:
+        done = other.submit(call, "run", "coated", "-o", "out", *option).result()
+    assert done.exit_code == 2
+    assert done.stderr == "Error: out: another run is writing to it; wait for its end or choose another place\n"
+    assert simulate.calls == []
+    assert {file.name: file.read_bytes() for file in out.iterdir()} == {"checkpoint.npz": b"state"}
+
+
+def test_a_folder_is_locked_until_everything_is_written(simulate: StandIn) -> None:
+    def look() -> xr.Dataset:
+        assert (Path("out") / LOCK_NAME).exists()
+        return dataset()
+
+    simulate.act = look
+    assert call("run", "coated", "-o", "out").exit_code == 0
+    assert not (Path("out") / LOCK_NAME).exists()
+
+
+def test_the_lock_of_a_killed_run_does_not_make_its_folder_occupied(simulate: StandIn) -> None:
+    Path("out").mkdir()
+    (Path("out") / LOCK_NAME).touch()
+    assert call("run", "coated", "-o", "out").exit_code == 0
+    assert {file.name for file in Path("out").iterdir()} == {"result.nc", "cycles.csv", "scenario.toml"}
+
+
+@pytest.mark.parametrize("command", ["validate", "calibrate"])
+def test_other_commands_wait_for_no_folder_either(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("fcntl")
+    work = StandIn(lambda: {"passes": True})
+    replace(monkeypatch, "validate", run=work, print_table=print)
+    replace(monkeypatch, "calibration", main=work)
+    with exclusive_folder(Path("out").absolute()), ThreadPoolExecutor(1) as other:
+        done = other.submit(call, command, "-o", "out").result()
+    assert (done.exit_code, work.calls) == (2, [])
+    assert "another run is writing to it" in done.stderr
+
+
+PIPED = """
+import sys, xarray as xr
+from types import SimpleNamespace
+import interphase_sim
+from interphase_sim.cli import main
+
+def stand_in(name, **content):
+    sys.modules[f"interphase_sim.{name}"] = SimpleNamespace(**content)
+    setattr(interphase_sim, name, sys.modules[f"interphase_sim.{name}"])
+
+stand_in("simulation", simulate=lambda *_, **__: xr.load_dataset("stored.nc", engine="h5netcdf"))
+def table(report):
+    from rich.console import Console
+    for _ in range(2000): Console().print("the table")
+stand_in("validate", run=lambda *_: {"passes": False}, print_table=table)
+sys.argv[0] = "interphase-sim"
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["info", "coated"], 0),
+        (["info", "coated", "--json"], 0),
+        (["--help"], 0),
+        (["new", "mine"], 0),
+        (["run", "coated", "-o", "out", "--json"], 0),
+        (["validate"], 1),
+        (["info", "missing"], 2),
+    ],
+    ids=["info", "info json", "help", "new", "run", "validate", "bad input"],
+)
+@pytest.mark.parametrize("closed", ["stdout", "both"])
+def test_a_closed_pipe_ended_in_a_traceback(words: list[str], code: int, closed: str) -> None:
+    """Now it changes nothing: what has to be written is written, and the exit code is that of the command."""
+    results.write(dataset(), "stored.nc")
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-c", PIPED, *words]
+    errors = writer if closed == "both" else subprocess.PIPE
+    done = subprocess.run(command, stdout=writer, stderr=errors, text=True, check=False)
+    os.close(writer)
+    assert done.returncode == code
+    if closed == "stdout":
+        assert done.stderr.startswith("Error: no scenario" if code == 2 else "")
+        assert "Traceback" not in done.stderr
+        assert "ignored" not in done.stderr
+    if words[0] == "run":
+        xr.testing.assert_identical(results.load_result("out"), dataset())
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_an_output_that_cannot_be_written_is_a_sentence() -> None:
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "interphase_sim", "info", "coated"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "Error: standard output cannot be written (No space left on device)\n"

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
@@ -302,8 +302,13 @@ def test_another_content_or_code_is_refused_or_recomputed_never_mixed(
 
 def test_a_store_has_one_writer(tmp_path: Path) -> None:
     pytest.importorskip("fcntl")
-    with store.alone(tmp_path), pytest.raises(InputError, match="another process is writing"), store.alone(tmp_path):
+    path = tmp_path / "small.zarr"
+    with store.exclusive(path), ThreadPoolExecutor(1) as other:
+        refused = other.submit(lambda: store.exclusive(path).__enter__()).exception()
+    assert str(refused).startswith(f"{path}: another run is writing to it")
+    with store.exclusive(path):
         pass
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("damage", ["nothing", "a folder", "another zarr", "torn"])

@@ -8,6 +8,7 @@ unless they agree bit for bit, or with another PyBaMM, every step is taken the p
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -21,6 +22,8 @@ Array = npt.NDArray[np.float64]
 
 KNOWN = "26.10."  # the versions whose private names these are
 ROOT = 2  # IDA's flag for a step that ended at an event
+# PyBaMM sets models and solvers up with caches of its own that all threads share; only one thread may at a time.
+SETTING_UP = threading.RLock()
 
 
 class Trajectory(NamedTuple):
@@ -37,7 +40,8 @@ class Integrator:
 
     def __init__(self, model: Any, tolerance: float, options: Mapping[str, Any]) -> None:
         self._model = model
-        self._solver = pybamm.IDAKLUSolver(rtol=tolerance, atol=tolerance, options=dict(options))
+        with SETTING_UP:
+            self._solver = pybamm.IDAKLUSolver(rtol=tolerance, atol=tolerance, options=dict(options))
         self._known = pybamm.__version__.startswith(KNOWN)
         self._direct: Callable[[Array, Mapping[str, float], float], Trajectory | None] | None = None
 
@@ -47,7 +51,10 @@ class Integrator:
         Raises pybamm.SolverError or RuntimeError.
         """
         found = self._direct(state, inputs, limit) if self._direct else None
-        return found if found is not None else self._publicly(state, inputs, limit)
+        if found is not None:
+            return found
+        with SETTING_UP:  # the first public step sets the solver up, and few follow
+            return self._publicly(state, inputs, limit)
 
     def _publicly(self, state: Array, inputs: dict[str, float], limit: float) -> Trajectory:
         old = pybamm.Solution(np.zeros(1), state, self._model, inputs, termination="final time")

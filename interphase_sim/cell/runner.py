@@ -14,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 import pybamm
 
+from interphase_sim.caching import per_thread
 from interphase_sim.cell import parameters
 from interphase_sim.cell.design import CellDesign
-from interphase_sim.cell.integrator import Integrator, Trajectory
+from interphase_sim.cell.integrator import SETTING_UP, Integrator, Trajectory
 from interphase_sim.cell.observer import Observer
 from interphase_sim.errors import SolverFailure
 
@@ -272,10 +273,11 @@ class Build:
         return np.asarray(y, dtype=float).reshape(-1, 1)
 
 
-@functools.lru_cache(maxsize=8)
+@per_thread(maxsize=8)
 def build(recipe: Recipe) -> Build:
-    """The build of a recipe, made once per process."""
-    return Build(recipe)
+    """The build of a recipe, made once per thread: its solvers and buffers hold the state of a step."""
+    with SETTING_UP:
+        return Build(recipe)
 
 
 def carried(state: Array, source: Build, target: Build) -> Array:

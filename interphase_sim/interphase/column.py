@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from interphase_sim.caching import per_thread
 from interphase_sim.errors import SolverFailure
 from interphase_sim.interphase import kernels
 from interphase_sim.interphase.kernels import Array, Mesh, Rates
@@ -178,7 +179,7 @@ def new_column(grid: Grid, rates: Rates, reach: float, exposed: float) -> Column
     return Column(grid, rates, np.maximum(0.0, 1.0 - grid.centre / reach), y, np.zeros(2))
 
 
-@functools.cache
+@per_thread(maxsize=None)
 def workspace(n: int, inlets: int = 1, band: int = 0) -> kernels.Workspace:
     """Scratch arrays for n cells, in the order of the kernels; a band only where there are rings."""
     species, uptakes, factors = (kernels.N_SPECIES, n), 2 * inlets, (n if band else 0, band + 1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from dataclasses import dataclass, replace
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from interphase_sim import coating, materials
 from interphase_sim.arrhenius import arrhenius
+from interphase_sim.caching import per_thread
 from interphase_sim.coating import Patch, Shield
 from interphase_sim.errors import InputError
 from interphase_sim.interphase import column, kernels, unitcell
@@ -291,7 +291,7 @@ def uncover(s: Setting, contacts: Contacts, swings: float) -> Contacts:
     return with_coverage(s, contacts, coating.coverage_at(s.coat, swings))
 
 
-@functools.lru_cache(maxsize=4)
+@per_thread(maxsize=4)
 def film_resistance(s: Setting, contacts: Contacts) -> float:
     """Resistance of interphase and coating per NCM area in contact [ohm m2].
 
@@ -311,7 +311,7 @@ def layer_thickness(contacts: Contacts) -> float:
     return sum(p.area * column.layer_thickness(c) for p, c in zip(contacts.patches, contacts.ncm, strict=True))
 
 
-@functools.lru_cache(maxsize=4)
+@per_thread(maxsize=4)
 def amounts(contacts: Contacts) -> dict[str, dict[str, float]]:
     """Amounts by interface and species per contact area [mol m-2], patches of the NCM averaged by area.
 

@@ -31,6 +31,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from interphase_sim.caching import per_thread
 from interphase_sim.errors import InputError
 from interphase_sim.interphase import kernels
 from interphase_sim.interphase.column import SLICES, Column, Grid, Indices, Slices, faces, slice_up, split
@@ -396,6 +397,6 @@ class _Band:
     lower: Array
 
 
-@functools.cache
+@per_thread(maxsize=None)
 def _band(n: int, rings: int) -> _Band:
     return _Band(np.full(n, rings, dtype=np.int64), np.empty((n, rings + 1)), np.empty((n, rings + 1)))

@@ -6,6 +6,7 @@ from typing import Any
 
 from interphase_sim import units
 from interphase_sim.errors import InputError
+from interphase_sim.files import as_path
 from interphase_sim.resources import shipped
 
 SHIPPED = "shipped:"
@@ -27,6 +28,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 def find(path_or_name: str | Path) -> Path:
     """The file behind a path, or behind the name of a shipped scenario such as "coated"."""
+    as_path(path_or_name, "scenario")
     text = str(path_or_name)
     names = scenario_names()
     if text in names:

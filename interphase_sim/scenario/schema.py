@@ -65,6 +65,8 @@ class Scenario(Section):
         where: what stands before each error. folder: where files named by `cell` and `kinetics` lie.
         Raises InputError with one line per error of the scenario and of the files it names.
         """
+        if not isinstance(table, Mapping):
+            raise InputError(f"{where}: expected a table of keys and values, and got {type(table).__name__}")
         inlined, homes, problems = _inline(table, folder)
         try:
             scenario = cls.model_validate(inlined)
@@ -90,6 +92,8 @@ class Scenario(Section):
         value is in SI, None removes an optional key. A replaced number is marked as assumed, without a range.
         where: what stands before each error.
         """
+        if not isinstance(changes, Mapping) or not all(isinstance(key, str) for key in changes):
+            raise InputError(f'{where}: expected changes such as {{"protocol.cycles": 20}}, and got {changes!r:.60}')
         table = self.to_dict()
         for key, value in changes.items():
             _set(table, tuple(key.split(".")), value)

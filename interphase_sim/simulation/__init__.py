@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from interphase_sim.errors import SolverFailure
-from interphase_sim.scenario import Scenario
+from interphase_sim.files import as_path, exclusive_folder
+from interphase_sim.scenario import Scenario, load_scenario
 from interphase_sim.simulation import checkpoint, jump, loop
 from interphase_sim.simulation.jump import Course, Landing
 from interphase_sim.simulation.loop import Bench, DischargeFailure, Half, State
@@ -23,18 +25,31 @@ __all__ = ["simulate"]
 
 
 def simulate(
-    scenario: Scenario, *, directory: Path | None = None, resume: bool = False, progress: Progress | None = None
+    scenario: Scenario | str | Path,
+    *,
+    directory: str | Path | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
 ) -> xr.Dataset:
     """Cycle a cell and its contacts as the scenario says.
 
-    directory: where checkpoints are kept (none: no checkpoints). resume: go on from the checkpoint there; the
-    result is the same bit for bit. progress: called after every cycle with cycle, cycles and a text.
+    scenario: a scenario, the name of a shipped one or the path of a file. directory: where checkpoints are kept
+    (none: no checkpoints). resume: go on from the checkpoint there; the result is the same bit for bit. progress:
+    called after every cycle with cycle, cycles and a text.
 
     Returns the Dataset of ``results``. A cell that passes its cut-off at the applied current ends as a result;
     a failed solver ends the run with status "solver failure at cycle n" and keeps what was computed.
-    Raises InputError for a coating property that is unknown and decides the answer.
+    Raises InputError for a coating property that is unknown and decides the answer, and for a directory that another
+    run writes to. Threads may call it at the same time: they share nothing that a run changes.
     """
-    bench = loop.prepare(scenario)
+    folder = as_path(directory, "directory") if directory is not None else None
+    bench = loop.prepare(scenario if isinstance(scenario, Scenario) else load_scenario(scenario))
+    with exclusive_folder(folder) if folder else contextlib.nullcontext():
+        return _cycled(bench, folder, resume, progress)
+
+
+def _cycled(bench: Bench, directory: Path | None, resume: bool, progress: Progress | None) -> xr.Dataset:
+    scenario = bench.scenario
     recorder, state, references = _started(bench, directory if resume else None)
     total = scenario.protocol.cycles
     while recorder.open and recorder.cycles < total:

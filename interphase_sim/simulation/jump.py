@@ -10,7 +10,6 @@ cycles.
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
 from dataclasses import astuple, dataclass, field, replace
@@ -21,6 +20,7 @@ import numpy.typing as npt
 from scipy.interpolate import PchipInterpolator
 
 from interphase_sim import losses
+from interphase_sim.caching import per_thread
 from interphase_sim.errors import SolverFailure
 from interphase_sim.interphase import contacts as ct
 from interphase_sim.interphase.column import Drive
@@ -269,7 +269,7 @@ def _settled(course: Course, landing: Landing) -> Landing | None:
     return replace(landing, charge=settled)
 
 
-@functools.lru_cache(maxsize=4)
+@per_thread(maxsize=4)
 def loose(bench: Bench) -> Bench:
     """The bench for cycles that nobody asks for, whose capacity need not be known closer than jumps are."""
     numerics = bench.scenario.numerics
@@ -278,7 +278,7 @@ def loose(bench: Bench) -> Bench:
     return replace(bench, scenario=changed)
 
 
-@functools.lru_cache(maxsize=4)
+@per_thread(maxsize=4)
 def coarse(setting: Setting) -> Setting:
     """The setting for cycles left out, whose few steps in time need not be as accurate as those of every cycle."""
     return replace(setting, tolerance=COARSER * setting.tolerance, rings_tolerance=COARSER * setting.rings_tolerance)

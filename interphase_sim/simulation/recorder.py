@@ -258,7 +258,7 @@ def _species(found: Any, start: float) -> Any:
     rows = np.array([found[row] for row in PROFILE_ROWS.values()])
     consumed = list(PROFILE_ROWS).index("thiophosphate")
     rows[consumed] = start - rows[consumed]
-    return rows
+    return np.maximum(rows, 0.0)  # states may lie below zero by the step's tolerance, a concentration cannot
 
 
 @functools.cache
@@ -294,10 +294,18 @@ def _missing(cycles: list[int]) -> str:
 
 
 def _curve(half: Half) -> tuple[Any, Any]:
+    """Capacity [mAh g-1] and voltage [V] of a half-cycle at places that lie evenly along the charge that passed.
+
+    Charge counts whichever way it passed, so that a half-cycle that goes back and forth is drawn as it went. Where
+    none passed, as in a rest, the points as solved are the way.
+    """
     if not half.capacity:
         return np.full(CURVE_POINTS, math.nan), np.full(CURVE_POINTS, math.nan)
     capacity, voltage = np.concatenate(half.capacity), np.concatenate(half.voltage)
     if capacity.size < 2:
         return np.full(CURVE_POINTS, math.nan), np.full(CURVE_POINTS, math.nan)
-    grid = np.linspace(capacity[0], capacity[-1], CURVE_POINTS)
-    return grid, np.interp(grid, capacity, voltage)
+    way = np.concatenate(([0.0], np.cumsum(np.abs(np.diff(capacity)))))
+    if way[-1] == 0:
+        way = np.arange(float(capacity.size))
+    places = np.linspace(0.0, way[-1], CURVE_POINTS)
+    return np.interp(places, way, capacity), np.interp(places, way, voltage)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from interphase_sim.errors import InputError
+from interphase_sim.files import as_path
 from interphase_sim.sweeps import store as stores
 from interphase_sim.sweeps.plan import Plan, load
 from interphase_sim.sweeps.report import estimate, estimate_text, exit_code, summary, summary_text
@@ -65,7 +66,8 @@ def sweep(
     Raises InputError for a wrong file, a store that exists already, or one of another content or code.
     """
     plan = load(file)
-    path = Path(store) if store is not None else default_store(plan, shard)
+    _check(workers, shard)
+    path = as_path(store, "store") if store is not None else default_store(plan, shard)
     run(plan, path, workers, scheduler, shard, resume=resume, recompute=recompute, progress=progress)
     return stores.dataset(path)
 
@@ -90,8 +92,8 @@ def run(
     """Compute what the store lacks, in groups of runs; see ``sweep``."""
     _check(workers, shard)
     attrs = _attributes(plan, shard)
-    _prepare(path, plan, attrs, resume=resume, recompute=recompute)
-    with stores.alone(path):
+    with stores.exclusive(path):
+        _prepare(path, plan, attrs, resume=resume, recompute=recompute)
         store = stores.open_store(path, write=True)
         store.tidy()
         first = plan.firsts()
@@ -172,10 +174,16 @@ def _attributes(plan: Plan, shard: Shard | None) -> dict[str, Any]:
 
 
 def _check(workers: int, shard: Shard | None) -> None:
-    if workers < 1:
+    if not isinstance(workers, int) or workers < 1:
         raise InputError(f"--workers {workers}: at least one is needed")
+    if shard is not None and not _is_pair(shard):
+        raise InputError(f"shard: expected two whole numbers such as (1, 4), and got {shard!r}")
     if shard is not None and not 1 <= shard[0] <= shard[1]:
         raise InputError(f"--shard {shard[0]}/{shard[1]}: expected i/n with 1 <= i <= n, such as 1/4")
+
+
+def _is_pair(shard: object) -> bool:
+    return isinstance(shard, tuple | list) and len(shard) == 2 and all(isinstance(part, int) for part in shard)
 
 
 def _prepare(path: Path, plan: Plan, attrs: dict[str, Any], *, resume: bool, recompute: bool) -> None:
@@ -230,12 +238,17 @@ def merge(parts: Sequence[Path], path: Path) -> None:
             if other.attrs[name] != opened[0].attrs[name]:
                 what = "sweep or scenario" if name == "plan_digest" else "version of the code"
                 raise InputError(f"{other.path}: is of another {what} than {opened[0].path}")
+    with stores.exclusive(path):
+        _merge(opened, parts[0], path)
+
+
+def _merge(opened: Sequence[Store], first: Path, path: Path) -> None:
     if path.exists():
         raise InputError(f"{path}: exists already, choose another place")
     part = path.with_name(f".{path.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     try:
-        shutil.copytree(parts[0], part)
+        shutil.copytree(first, part)
         merged = stores.open_store(part, write=True)
         merged.tidy()
         for other in opened[1:]:

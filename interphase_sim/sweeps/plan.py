@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from interphase_sim import units
 from interphase_sim.errors import InputError
+from interphase_sim.files import as_path
 from interphase_sim.resources import shipped
 from interphase_sim.scenario import Scenario, quantity_of
 from interphase_sim.scenario import files as scenario_files
@@ -137,6 +138,7 @@ def load(path_or_name: str | Path) -> Plan:
 
 def find(path_or_name: str | Path) -> Path:
     """The file behind a path, or behind the name of a shipped sweep."""
+    as_path(path_or_name, "sweep")
     text, names = str(path_or_name), sweep_names()
     if text in names:
         return shipped(f"{FOLDER}/{text}.toml")

@@ -23,6 +23,7 @@ import numpy.typing as npt
 import zarr
 
 from interphase_sim.errors import InputError
+from interphase_sim.files import exclusive_writer
 from interphase_sim.results import VARIABLES
 from interphase_sim.sweeps.plan import Coordinate, Plan
 from interphase_sim.sweeps.worker import PENDING, STATUS, Outcome
@@ -269,20 +270,10 @@ def open_store(path: Path, *, write: bool = False) -> Store:
         raise InputError(f"{path}: damaged, or not a store of a sweep ({type(error).__name__})") from error
 
 
-@contextlib.contextmanager
-def alone(path: Path) -> Iterator[None]:
-    """The only writer of a store, as far as the system can lock files. Raises InputError if another one is."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        yield
-        return
-    with path.with_name(f".{path.name}.lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise InputError(f"{path}: another process is writing to it") from None
-        yield
+def exclusive(path: Path) -> contextlib.AbstractContextManager[None]:
+    """The only writer of a store; its lock lies next to it, as the store itself may be replaced."""
+    folder, name = os.path.split(os.path.realpath(path))
+    return exclusive_writer(path, Path(folder) / f".{name}.lock")
 
 
 def dataset(path: Path) -> xr.Dataset:

@@ -87,7 +87,6 @@ class Outcome(NamedTuple):
 
 
 _jobs: dict[str, tuple[Job, Scenario]] = {}
-_one_at_a_time = threading.Lock()  # builds of the cell are shared within a process and not made for threads
 
 
 def prepare(job: Job) -> None:
@@ -115,13 +114,12 @@ def end_with_parent() -> None:
 def work(task: Task) -> Outcome:
     """Simulate one run. Whatever goes wrong becomes its outcome."""
     start = time.perf_counter()
-    with _one_at_a_time:
-        try:
-            outcome = _simulated(task, *_jobs[task.job])
-        except InputError as error:
-            outcome = Outcome(task.run, REFUSED, str(error))
-        except Exception as error:  # a defect in one run must not end a sweep of thousands
-            outcome = Outcome(task.run, FAILED, f"{type(error).__name__}: {error}")
+    try:
+        outcome = _simulated(task, *_jobs[task.job])
+    except InputError as error:
+        outcome = Outcome(task.run, REFUSED, str(error))
+    except Exception as error:  # a defect in one run must not end a sweep of thousands
+        outcome = Outcome(task.run, FAILED, f"{type(error).__name__}: {error}")
     return outcome._replace(seconds=time.perf_counter() - start)
 
 

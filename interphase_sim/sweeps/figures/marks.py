@@ -25,7 +25,15 @@ from interphase_sim.sweeps.figures.shared import close, coating_dim
 Values = dict[str, Any]
 
 SHIPPED = ("coated", "bare")
-NOT_THE_CELL = ("schema_version", "name", "description", "numerics", "protocol.cycles", "protocol.reference_cycle", "cell.model")
+NOT_THE_CELL = (
+    "schema_version",
+    "name",
+    "description",
+    "numerics",
+    "protocol.cycles",
+    "protocol.reference_cycle",
+    "cell.model",
+)
 CONTACT_MODEL = ("coating.contact",)
 _FILLED, _FILLER = "coating.filler_coverage", "coating.filler"
 _SAME = 1e-9  # relative difference of one value written in two units
