@@ -22,7 +22,6 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
 from interphase_sim.errors import InputError
-from interphase_sim.files import as_path
 from interphase_sim.measured import SOURCE, Measured
 from interphase_sim.results import load_result
 from interphase_sim.scenario import protocol_of
@@ -150,7 +149,6 @@ def _shown(value: object) -> str:
 
 def _cells(results: Sequence[xr.Dataset]) -> list[_Cell]:
     """Bare and coated keep their colours; every other result, and a second of the same name, gets its own."""
-    results = _loaded(given)
     if not results:
         raise InputError("nothing to draw: no result given")
     names: list[str] = []
@@ -641,7 +639,7 @@ def save_all(
     both = [*chosen, *others]
     mapped = [cell.data for cell in _cells(both) if "unit_cell" in cell.data]
     figures |= {name: unit_cell(data) for name, data in zip(map_files(both), mapped, strict=True)}
-    return written(figures, folder)
+    return written(figures, Path(directory))
 
 
 def save(figure: Figure | SubFigure, path: str | Path) -> Path:

@@ -209,7 +209,7 @@ def test_a_result_survives_its_file(tmp_path: Path) -> None:
 
 def test_a_run_without_jumps_says_nothing_of_them() -> None:
     assert "solved" not in full()
-    assert set(json.loads(full().attrs["statistics"])) == {"cell_solves", "cell_retries"}
+    assert set(json.loads(full().attrs["statistics"])) == {"cell_solves", "cell_retries", "unsettled_steps"}
 
 
 # Parts

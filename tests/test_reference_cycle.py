@@ -17,7 +17,7 @@ from test_simulation import CC, REST, SLOW, discharge, killed_at, refused, same,
 from interphase_sim import plot
 from interphase_sim.errors import InputError
 from interphase_sim.scenario import Protocol
-from interphase_sim.simulation import checkpoint, jump, loop, simulate
+from interphase_sim.simulation import checkpoint, jump, simulate
 from interphase_sim.simulation.recorder import Recorder
 from interphase_sim.sweeps import worker
 from interphase_sim.sweeps.schema import EndOfLife
@@ -224,9 +224,3 @@ def test_first_cycles_longer_than_the_run_were_accepted_without_a_word() -> None
     ds = simulate(short(cycles=1, **FORMED))
     assert ds.attrs["status"] == "completed"
     assert len(warnings(ds)) == 1
-
-
-def test_the_rates_of_steps_that_are_gone_are_not_the_last_ones() -> None:
-    state: Any = SimpleNamespace(rates=(loop.Rates(duration=1.0), loop.Rates(duration=2.0), loop.Rates(duration=3.0)))
-    assert loop._last(state, 2).duration == 2.0
-    assert loop._last(state).duration == 3.0

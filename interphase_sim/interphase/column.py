@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -146,7 +146,7 @@ class Drive:
     oxygen: Array
     sulfide: Array
     thiophosphate: Array
-    lithium: float = 1.0
+    lithium: float = field(default=1.0, kw_only=True)
 
     def until(self, end: float) -> Drive:
         """The drive up to a time [s], with the same share of lithium."""

@@ -27,7 +27,7 @@ from interphase_sim.interphase.column import Drive
 from interphase_sim.interphase.contacts import Contacts, Setting
 from interphase_sim.losses import Ncm
 from interphase_sim.scenario import Protocol, Scenario, halves
-from interphase_sim.simulation import loop
+from interphase_sim.simulation import exchange, loop
 from interphase_sim.simulation.loop import FULL_CHARGE, MAH_PER_G, Bench, Half, Rates, State
 
 Array = npt.NDArray[np.float64]
@@ -57,8 +57,8 @@ class Course:
     in all of them, by index, and their drives in the last one, the next length in cycles, and how the layer grows.
 
     gain: factor on the oxygen activity of stretched drives, for drives and fronts that are stretched together
-    respond a little unlike repeated ones [1]; deficit: growth still missing [m]; error: largest estimate after an
-    accepted jump [mAh g-1]; rejected: jumps made again.
+    respond a little unlike repeated ones [1]; deficit: growth still missing [m]; error: sum of the estimates
+    of accepted jumps, for each leaves its mark on all that follows [mAh g-1]; rejected: jumps made again.
     """
 
     numbers: tuple[int, ...] = ()
@@ -109,9 +109,9 @@ def leap(bench: Bench, state: State, course: Course, done: int) -> tuple[Course,
     tolerance = bench.scenario.numerics.jump_tolerance.si / MAH_PER_G
     while (length := _length(bench.scenario, course, done)) > 1:
         landing = _landing(bench, state, course, length)
-        error, total = _errors(course, landing) if landing else (math.inf, math.inf)
+        error = _error(course, landing) if landing else math.inf
         if landing and error <= tolerance:
-            return replace(course, error=max(course.error, total)), landing
+            return replace(course, error=course.error + error), landing
         course = replace(course, length=_next_length(length, error, tolerance), rejected=course.rejected + 1)
     return course, None
 
@@ -124,14 +124,14 @@ def follow(bench: Bench, course: Course, landing: Landing) -> Course:
         course = Course(error=course.error, rejected=course.rejected, ran=landing.ran)
     if number == first or landing.discharge.has_no_capacity:  # unlike those that follow
         return course
-    drives = tuple(loop.drive_of(bench, history) for history in histories)
+    drives = tuple(exchange.drive_of(bench, history) for history in histories)
     film = ct.film_resistance(bench.setting, landing.after.contacts)
     numbers, traces = (*course.numbers, number), np.array([*course.traces, _trace(landing, film, drives)])
     gain, deficit, length = course.gain, course.deficit, 2
     if len(course.numbers) > ORDER:
         gain, deficit = _corrected(course, landing)
         tolerance = bench.scenario.numerics.jump_tolerance.si / MAH_PER_G
-        length = _next_length(number - course.numbers[-1], _errors(course, landing)[0], tolerance)
+        length = _next_length(number - course.numbers[-1], _error(course, landing), tolerance)
     return replace(
         course,
         numbers=numbers[-NODES:],
@@ -212,8 +212,9 @@ def _exposure(drive: Drive) -> float:
     return float(np.trapezoid(drive.oxygen, drive.time))
 
 
-def _errors(course: Course, landing: Landing) -> tuple[float, float]:
-    """Estimated errors of the rows since the last solved cycle: what this jump did to them, and in all [mAh g-1].
+def _error(course: Course, landing: Landing) -> float:
+    """Estimated error of what a jump did to the rows since the last solved cycle and, by the state, to all that follow
+    [mAh g-1].
 
     That of interpolation, from how far the extrapolation missed or the film rose; and of the state, the layer's
     missing growth times dQ/dL, of which the jump did no more than what it changed.
@@ -228,7 +229,7 @@ def _errors(course: Course, landing: Landing) -> tuple[float, float]:
     grown = landing.jumped + _growth(landing)
     slope = abs(course.traces[-1, DISCHARGE] - found[1]) / grown if grown > 0 else 0.0
     own = min(abs(deficit), abs(deficit - course.deficit))
-    return between + slope * own, between + slope * abs(deficit)
+    return between + slope * own
 
 
 def _corrected(course: Course, landing: Landing) -> tuple[float, float]:
@@ -321,7 +322,7 @@ def _abruptness(bench: Bench, course: Course, jumped: Jump) -> float:
     missed = min(abs(np.polynomial.Polynomial.fit(x[-n:], y[-n:], n - 1)(at) - found) for n in (2, 3))
     passed = float(last[CHARGE] + last[DISCHARGE]) * MAH_PER_G
     density = passed / sum(drive.time[-1] for drive in course.drives) / bench.setting.areas["ncm"]
-    return float(ABRUPT * missed * density / loop.steepness(float(last[CHARGED]), jumped.state))
+    return float(ABRUPT * missed * density / exchange.steepness(float(last[CHARGED]), jumped.state))
 
 
 class Foreseen(NamedTuple):

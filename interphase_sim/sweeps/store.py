@@ -47,7 +47,11 @@ _PER_RUN: dict[str, tuple[str, Any, dict[str, Any]]] = {
         math.nan,
         {"units": "1", "long_name": "first cycle that is worn out or passes no charge; none: not reached"},
     ),
-    "jump_error": ("f8", math.nan, {"units": "mAh g-1", "long_name": "largest estimated error of a jump"}),
+    "jump_error": (
+        "f8",
+        math.nan,
+        {"units": "mAh g-1", "long_name": "estimated error of all jumps together"},
+    ),
 }
 
 

@@ -18,7 +18,7 @@ from interphase_sim.interphase.column import Drive
 from interphase_sim.interphase.contacts import Contacts, Setting
 from interphase_sim.interphase.unitcell import Rings
 from interphase_sim.scenario import Scenario, halves
-from interphase_sim.simulation import loop
+from interphase_sim.simulation import exchange, loop
 from interphase_sim.simulation.recorder import Recorder
 
 SPECIES = ("oxygen", "thiophosphate", "phosphate", "sulfate", "oxidised_sulfur", "P2S5", "released")
@@ -43,7 +43,7 @@ def aged(scenario: Scenario) -> dict[str, Any]:
         except SolverFailure as failure:
             status = f"solver failure at cycle {number}: {failure}"
             break
-        if charge.spent or discharge.spent:
+        if charge.has_no_capacity or discharge.has_no_capacity:
             status = f"end of life at cycle {number}"
             break
         recorder.cycle(number, state, charge, discharge)
@@ -99,8 +99,8 @@ def history(scenario: Scenario) -> list[Drive]:
     drives = []
     for steps in halves(scenario.protocol.steps_of(1)):
         for step in steps:
-            seen = loop.solve_step(bench, state, step, unharmed)
-            drives.append(ct.drive(scenario.kinetics, seen.time, seen.potential, seen.open_circuit, seen.surface))
+            seen = exchange.solve_step(bench, state, step, unharmed, exchange.time_limit(bench, step))
+            drives.append(exchange.drive_of(bench, seen))
             state = replace(state, cell=seen.state)
     return drives
 

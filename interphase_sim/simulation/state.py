@@ -1,0 +1,166 @@
+"""State of a run and of what it starts from: the cell, its contacts, the NCM and the ledger of lithium."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from interphase_sim import losses
+from interphase_sim.cell.design import FARADAY, NCM_MOLAR_MASS, CellDesign
+from interphase_sim.cell.runner import Cell, Degradation
+from interphase_sim.interphase import contacts as ct
+from interphase_sim.interphase.contacts import Contacts, Setting
+from interphase_sim.losses import Ncm
+from interphase_sim.scenario import Scenario
+
+MAH_PER_G = 3.6e3  # A s kg-1 in one mAh g-1
+FULL_CHARGE = FARADAY / NCM_MOLAR_MASS  # A s kg-1 of one lithium per formula unit
+
+
+@dataclass(frozen=True)
+class Rates:
+    """How a protocol step moved the degradation, carried over as the first guess for the same step of the next
+    cycle: film [ohm m2 s-1], ln of the working contact [s-1], share of rock salt [s-1], parasitic current and the
+    part of it that R3 and R3b release [A kg-1], duration [s]."""
+
+    film: float = 0.0
+    log_contact: float = 0.0
+    rock_salt: float = 0.0
+    parasitic: float = 0.0
+    oxidation: float = 0.0
+    duration: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """Everything a run needs to go on: cell state vector, contacts, NCM, parasitic charge owed to the cell
+    [A s kg-1], full swings done, elapsed time [s], ledger terms [A s kg-1] and, by step of the cycle, the rates at
+    which it last moved the degradation, None for a step that has not run."""
+
+    cell: Any
+    contacts: Contacts
+    ncm: Ncm
+    owed: float = 0.0
+    swings: float = 0.0
+    elapsed: float = 0.0
+    external: float = 0.0
+    applied: float = 0.0
+    lost_to_rock_salt: float = 0.0
+    mean: float = 0.0
+    rates: tuple[Rates | None, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """A scenario made ready to run; ``full`` is the lithium content of the pristine NCM [1]."""
+
+    scenario: Scenario
+    design: CellDesign
+    cell: Cell
+    setting: Setting
+    full: float
+
+
+def design_of(scenario: Scenario) -> CellDesign:
+    """The plain numbers of a scenario's cell and its lithium transport."""
+    cell, lithium = scenario.cell, scenario.kinetics.lithium
+    names = [n for n in CellDesign.__dataclass_fields__ if n in type(cell).model_fields]
+    return CellDesign(
+        **{name: getattr(cell, name).si for name in names},
+        cathode_mass_fractions=cell.cathode_mass_ratio.fractions,
+        anode_mass_fractions=cell.anode_mass_ratio.fractions,
+        lithium_diffusivity=lithium.diffusivity.si,
+        lithium_activation_energy=lithium.activation_energy.si,
+        lithium_reference_temperature=lithium.reference_temperature.si,
+        hindrance_stoichiometry=lithium.hindrance_stoichiometry.si,
+        hindrance_width=lithium.hindrance_width.si,
+        hindrance_factor=lithium.hindrance_factor.si,
+    )
+
+
+def prepare(scenario: Scenario) -> Bench:
+    """Build (or reuse) the cell and lay out the contacts."""
+    design, numerics = design_of(scenario), scenario.numerics
+    cell = Cell(design, scenario.cell.model, numerics.particle_cells, numerics.solver_tolerance)
+    setting = ct.setting(scenario, design.contact_areas, design.conductivity(design.temperature))
+    return Bench(scenario, design, cell, setting, cell.mean_stoichiometry(cell.start()))
+
+
+def begin(bench: Bench) -> State:
+    """The cell after its contact dose, before the first charge."""
+    fresh = ct.pristine(bench.setting)
+    dosed = ct.contact_dose(bench.setting, fresh)
+    y = bench.cell.start()
+    decay = losses.contact_decay(bench.scenario.kinetics, ct.layer_thickness(dosed), 0.0)
+    idle = 1.0 - bench.design.utilisation
+    ncm = Ncm(log_contact=decay, isolated=idle, isolated_lithium=idle * bench.full)
+    share = rock_salt_share(bench, ncm, fresh, dosed)
+    lithium = share * bench.full * FULL_CHARGE
+    return State(
+        cell=y,
+        contacts=dosed,
+        ncm=replace(ncm, rock_salt=share),
+        owed=parasitic_charge(bench, dosed) + lithium,
+        lost_to_rock_salt=lithium,
+        mean=bench.full,
+    )
+
+
+def rock_salt_share(bench: Bench, ncm: Ncm, before: Contacts, after: Contacts) -> float:
+    """Share of all NCM that turned to rock salt while contacts changed [1]."""
+    gone = _uptake(after) - _uptake(before)
+    share = losses.rock_salt_growth(bench.scenario.kinetics, gone, bench.setting.areas["ncm"])
+    return min(share, 0.999 * ncm.connected)
+
+
+def _uptake(contacts: Contacts) -> float:
+    return ct.amounts(contacts)["ncm"]["oxygen"]
+
+
+def parasitic_charge(bench: Bench, contacts: Contacts) -> float:
+    """Charge that R3 and R3b released over all interfaces, less what R4 took from the NCM [A s kg-1 of NCM]."""
+    return _charge(bench, contacts, "electrons")
+
+
+def oxidation_charge(bench: Bench, contacts: Contacts) -> float:
+    """Charge that R3 and R3b released over all interfaces [A s kg-1 of NCM]."""
+    return _charge(bench, contacts, "released")
+
+
+def _charge(bench: Bench, contacts: Contacts, counted: str) -> float:
+    found = ct.amounts(contacts)
+    return FARADAY * sum(bench.setting.areas[name] * found[name][counted] for name in found)
+
+
+def degradation(bench: Bench, state: State, guess: Rates, parasitic: float) -> Degradation:
+    """The contacts' effect on the cell at the start of a step, with its expected drift."""
+    kinetics = bench.scenario.kinetics
+    on = kinetics.losses.film
+    log_diffusion, shift = losses.slow_lithiation(kinetics, state.ncm.log_contact)
+    log_diffusion_rate, shift_rate = losses.slow_lithiation(kinetics, guess.log_contact)
+    return Degradation(
+        film=ct.film_resistance(bench.setting, state.contacts) if on else 0.0,
+        film_rate=guess.film if on else 0.0,
+        log_diffusion=log_diffusion,
+        log_diffusion_rate=log_diffusion_rate,
+        hindrance_shift=shift,
+        hindrance_shift_rate=shift_rate,
+        connected=state.ncm.connected - turning_share(state, guess),
+        parasitic=parasitic * bench.design.ncm_mass,
+    )
+
+
+def turning_share(state: State, guess: Rates) -> float:
+    """Share of all NCM that is foreseen to turn to rock salt until the middle of a step [1]."""
+    return 0.5 * min(guess.rock_salt * guess.duration, state.ncm.connected)
+
+
+def ledger_residual(bench: Bench, state: State) -> float:
+    """Charge the lithium ledger does not account for, over the charge of all NCM [1].
+
+    sum(Q_c - Q_d) = lithium missing from connected NCM + in isolated NCM + in rock salt + net R3 charge.
+    """
+    ncm = state.ncm
+    held = (ncm.connected * state.mean + ncm.isolated_lithium) * FULL_CHARGE
+    start = bench.full * FULL_CHARGE
+    return (state.external - (start - held - state.lost_to_rock_salt + state.applied)) / FULL_CHARGE
