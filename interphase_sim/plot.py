@@ -22,6 +22,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
 from interphase_sim.errors import InputError
+from interphase_sim.files import as_path
 from interphase_sim.measured import SOURCE, Measured
 from interphase_sim.results import load_result
 from interphase_sim.scenario import protocol_of
@@ -639,7 +640,7 @@ def save_all(
     both = [*chosen, *others]
     mapped = [cell.data for cell in _cells(both) if "unit_cell" in cell.data]
     figures |= {name: unit_cell(data) for name, data in zip(map_files(both), mapped, strict=True)}
-    return written(figures, Path(directory))
+    return written(figures, as_path(directory, "directory"))
 
 
 def save(figure: Figure | SubFigure, path: str | Path) -> Path:

@@ -496,7 +496,7 @@ stand_in("simulation", simulate=lambda *_, **__: xr.load_dataset("stored.nc", en
 def table(report):
     from rich.console import Console
     for _ in range(2000): Console().print("the table")
-stand_in("validate", run=lambda *_: {"passes": False}, print_table=table)
+stand_in("validate", run=lambda *_: {"passes": False, "gate_passes": False}, print_table=table)
 sys.argv[0] = "interphase-sim"
 main()
 """

@@ -96,5 +96,5 @@ def test_anything_else_ended_in_a_traceback(call: Callable[[Any], Any], value: A
 def test_a_dataset_that_is_no_result_is_refused() -> None:
     ds = synthetic.result()
     del ds.attrs["name"]
-    with pytest.raises(InputError, match="expected the result of a run"):
+    with pytest.raises(InputError, match="not the result of a run"):
         isim.plot.fade(ds)

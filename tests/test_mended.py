@@ -14,7 +14,7 @@ from test_simulation import CC, REST, bare, killed_at, refused, short
 
 from interphase_sim.errors import InputError
 from interphase_sim.interphase import contacts
-from interphase_sim.simulation import checkpoint, loop, simulate
+from interphase_sim.simulation import checkpoint, exchange, loop, simulate
 
 HOLD = {"type": "cv", "voltage": "2.85 V", "until_current": "C/20"}
 WITH_HOLD = [CC[0], HOLD, REST, CC[1]]
@@ -80,7 +80,7 @@ def test_a_charge_cut_short_by_its_time_limit_passed_for_a_whole_one(
 ) -> None:
     """Half the full charge, 138 mAh/g, which the discharge after it falls short of."""
     assert json.loads(bare().attrs["warnings"]) == []
-    monkeypatch.setattr(loop, "TIME_LIMIT", 5.0)
+    monkeypatch.setattr(exchange, "TIME_LIMIT", 5.0)
     chosen = short(cycles=3, protocol__steps=[CC[0], REST, CC[1], REST])
     ds = simulate(chosen, directory=tmp_path)
     np.testing.assert_allclose(ds.charge_capacity.values[1:], 0.5 * loop.FULL_CHARGE / loop.MAH_PER_G, rtol=1e-9)

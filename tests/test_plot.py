@@ -140,8 +140,8 @@ def test_one_result_is_enough_for_files_and_maps(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ("results/bare", "figures take the Datasets of results, not 'results/bare'; load_result reads stored ones"),
-        ([Path("results/bare")], "not 'results/bare'; load_result reads stored ones"),
+        ("results/bare", "results/bare: no such result file"),
+        ([Path("results/bare")], "results/bare: no such result file"),
         ({"bare": 1}, "results: expected a list, not a mapping"),
         (3, "not a value of type int"),
         ([None], "not a value of type NoneType"),

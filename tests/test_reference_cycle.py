@@ -41,8 +41,8 @@ def formed() -> xr.Dataset:
 
 
 def warnings(ds: xr.Dataset) -> list[str]:
-    found: list[str] = json.loads(ds.attrs["warnings"])
-    return found
+    """The warnings but for those of validity: C/10 is not the rate that was fitted."""
+    return [text for text in json.loads(ds.attrs["warnings"]) if "stated validity" not in text]
 
 
 # Which cycle it is

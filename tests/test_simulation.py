@@ -19,7 +19,7 @@ from pinned import scenario
 from interphase_sim import results, unfinished
 from interphase_sim.cell import parameters
 from interphase_sim.cell.runner import Cell
-from interphase_sim.errors import InputError
+from interphase_sim.errors import InputError, SolverFailure
 from interphase_sim.losses import Ncm
 from interphase_sim.scenario import ConstantVoltage, Scenario
 from interphase_sim.simulation import checkpoint, exchange, loop, simulate
@@ -29,7 +29,8 @@ CYCLES = 6
 CC = [{"type": "cc", "direction": d, "rate": "C/5"} for d in ("charge", "discharge")]
 SLOW = [{"type": "cc", "direction": d, "rate": "C/10"} for d in ("charge", "discharge")]
 REST = {"type": "rest", "duration": "1 h"}
-HOLD = ConstantVoltage.model_validate({"type": "cv", "voltage": "2.85 V", "until_current": "C/20"})
+CV = {"type": "cv", "voltage": "2.85 V", "until_current": "C/20"}
+HOLD = ConstantVoltage.model_validate(CV)
 
 
 def short(name: str = "bare", cycles: int = CYCLES, **changes: Any) -> Scenario:
@@ -301,15 +302,16 @@ def test_the_slope_of_the_potential_is_that_of_its_table() -> None:
 
 def test_rock_salt_forms_along_the_step() -> None:
     bench = loop.prepare(short(numerics__exchange_tolerance="0.001 mAh/g", numerics__max_iterations=30))
-    before = ready(bench)
-    after, _, _ = exchange.advance(bench, before, bench.scenario.protocol.steps[0], 0)
-    turned = after.ncm.rock_salt - before.ncm.rock_salt
-    assert turned > 1e-4
-    mean = 0.5 * (before.ncm.connected + after.ncm.connected)
-    assert after.rates[0] is not None
-    assert loop.degradation(bench, before, after.rates[0], 0.0).connected == near(mean, rel=1e-9)
-    lithium = (after.lost_to_rock_salt - before.lost_to_rock_salt) / loop.FULL_CHARGE / turned
-    assert lithium == near(0.5 * (before.mean + after.mean), rel=1e-3)  # the last correction turns at the end
+    before, step = ready(bench), bench.scenario.protocol.steps[0]
+    trial = exchange.Part(bench, before, step).solved(loop.Rates(), exchange.time_limit(bench, step))
+    assert trial.mismatch < 0.001
+    assert trial.turned > 1e-4
+    mean = before.ncm.connected - 0.5 * trial.turned
+    assert loop.degradation(bench, before, trial.found, 0.0).connected == near(mean, rel=1e-9)
+    lithium = trial.lithium / loop.FULL_CHARGE / trial.turned
+    assert lithium == near(
+        0.5 * (before.mean + trial.history.mean[-1]), rel=1e-3
+    )  # the last correction turns at the end
     assert turning_share(before, loop.Rates(rock_salt=1.0, duration=10.0)) == 0.5 * before.ncm.connected
 
 
@@ -546,10 +548,8 @@ def test_a_checkpoint_of_another_version_is_refused(
 
 def test_a_cell_past_its_cut_off_ends_as_a_result() -> None:
     ds = simulate(short(layer__insulating_conductivity=3e-11))
-    status = (
-        "end of life at cycle 1: the charge cut-off is passed at the applied current; the fresh cell passes no charge"
-    )
-    assert ds.attrs["status"].startswith(status)
+    status = "end of life at cycle 1: the charge cut-off is passed at the applied current"
+    assert ds.attrs["status"] == f"{status}; no charge passes in the charge of the fresh cell, try a lower current"
     assert ds.sizes["cycle"] == 1
     assert ds.film_resistance.values[0] > 30
 
@@ -597,3 +597,141 @@ def test_a_retried_step_changes_nothing_that_matters(monkeypatch: pytest.MonkeyP
     ds = simulate(short())
     assert json.loads(ds.attrs["statistics"])["cell_retries"] >= 3
     np.testing.assert_allclose(discharge(ds), discharge(bare()), atol=0.05)  # numerics.exchange_tolerance
+
+
+# Steps at their limit, and long rests
+
+
+DISCHARGED_AT_ONCE = [CC[0], {**CC[1], "rate": "20 C"}]
+
+
+def test_a_step_at_its_limit_ended_the_life_of_the_cell() -> None:
+    """Nothing passes in the second of two equal steps: it is as if it were not there, to the last bit."""
+    doubled = simulate(short(cycles=3, protocol__steps=[CC[0], CC[0], CC[1], CC[1]]))
+    once = simulate(short(cycles=3))
+    assert doubled.attrs["status"] == "completed"
+    for name in once.variables:
+        assert np.array_equal(doubled[name].values, once[name].values, equal_nan=once[name].dtype.kind == "f"), name
+    told = json.loads(doubled.attrs["warnings"])
+    assert [text.split(":")[1].split(",")[0] for text in told] == [" step 2 was skipped", " step 4 was skipped"]
+    assert all("in 3 cycles" in text for text in told)
+
+
+@pytest.mark.parametrize(
+    ("steps", "ran"),
+    [
+        ([CC[0], {**CC[0], "until": "2.6 V"}, CC[1]], [0]),
+        ([CC[0], {**CC[0], "rate": "1C"}, CC[1]], [0]),
+        ([CC[0], {**CC[0], "rate": "C/20"}, CC[1]], [0, 1]),
+        ([{**CC[0], "until": "2.6 V"}, CC[0], CC[1]], [0, 1]),
+        ([CC[0], CV, CV, CC[1]], [0, 1]),
+        ([CC[0], CV, {**CV, "until_current": "C/50"}, CC[1]], [0, 1, 2]),
+        ([CC[0], CV, CC[0], CC[1]], [0, 1]),
+        ([CC[0], {**CV, "until_current": "C/2"}, CC[1]], [0]),
+        ([CC[0], REST, CC[0], CC[1]], [0, 1, 2]),
+    ],
+)
+def test_a_step_that_asks_for_no_more_than_the_last_one_is_skipped(steps: list[Any], ran: list[int]) -> None:
+    bench = loop.prepare(short(protocol__steps=steps))
+    _, charge, discharge = loop.cycle(bench, loop.begin(bench), 1)
+    assert charge.ran == ran
+    assert sorted([*charge.ran, *charge.skipped]) == list(range(len(steps) - 1))
+    assert discharge.ran == [len(steps) - 1]
+
+
+def test_a_cell_that_delivers_nothing_keeps_its_charge() -> None:
+    ds = simulate(short(protocol__steps=DISCHARGED_AT_ONCE))
+    assert ds.attrs["status"] == (
+        "end of life at cycle 1: the discharge cut-off is passed at the applied current; no charge passes in the "
+        "discharge of the fresh cell, try a lower current"
+    )
+    assert ds.charge_capacity.values[1] == bare().charge_capacity.values[1]
+    assert ds.discharge_capacity.values[1] == 0.0
+    assert ds.sizes["cycle"] == 2
+
+
+def test_a_charge_before_a_failed_discharge_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    solve = Cell.constant_current
+
+    def fails(self: Cell, state: Any, effect: Any, current: float, *rest: Any) -> Any:
+        if current > 0:
+            raise SolverFailure("made up")
+        return solve(self, state, effect, current, *rest)
+
+    monkeypatch.setattr(Cell, "constant_current", fails)
+    ds = simulate(short())
+    assert ds.attrs["status"] == "solver failure at cycle 1: made up"
+    assert ds.charge_capacity.values[1] == pytest.approx(bare().charge_capacity.values[1], abs=0.1)
+    assert np.isnan(ds.discharge_capacity.values[1])
+
+
+@pytest.mark.parametrize("name", ["bare", "coated"])
+@pytest.mark.parametrize("place", [0, 1, 2], ids=["before the charge", "charged", "discharged"])
+def test_a_year_of_rest_left_the_potentials_that_are_known(name: str, place: int) -> None:
+    """264 of 365 days, 50 V and a stoichiometry below zero were called completed."""
+    rest = {"type": "rest", "duration": "365 d"}
+    steps = [*CC[:place], rest, *CC[place:]]
+    contact: dict[str, Any] = {"coating__contact": "closure"} if name == "coated" else {}
+    bench = loop.prepare(short(name, 1, protocol__steps=steps, **contact))
+    state, charge, discharge = loop.cycle(bench, loop.begin(bench), 1)
+    history = (*charge.histories, *discharge.histories)[place]
+    assert history.time[-1] == near(365 * 86400.0, rel=1e-12)
+    assert history.voltage[1:].min() + 1.55 > 2.8
+    assert history.voltage[1:].max() + 1.55 < 5.2 + 1e-3
+    assert state.elapsed == near(sum(h.time[-1] for half in (charge, discharge) for h in half.histories), rel=1e-12)
+    assert abs(loop.ledger_residual(bench, state)) < 1e-9
+
+
+@pytest.mark.parametrize("contact", ["closure", "mixed", "separate", "bare"])
+def test_a_long_rest_is_as_long_as_its_parts(contact: str) -> None:
+    """A mean current stood for one that dies down: thirty rests of a day were another cell than one of a month."""
+
+    def run(days: float, parts: int) -> xr.Dataset:
+        rest = {"type": "rest", "duration": f"{days / parts} d"}
+        given: dict[str, Any] = {"protocol__steps": [CC[0], *[rest] * parts, CC[1]]}
+        if contact == "bare":
+            return simulate(short(cycles=1, **given))
+        return simulate(short("coated", 1, coating__contact=contact, **given))
+
+    one, many = run(30.0, 1), run(30.0, 30)
+    assert float(one.discharge_capacity[1]) == pytest.approx(float(many.discharge_capacity[1]), abs=0.05)
+    assert float(one.elapsed_time[1]) == near(float(many.elapsed_time[1]), rel=1e-6)
+
+
+def test_a_rest_that_ends_early_is_a_failure_with_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    solve = Cell.constant_current
+
+    def early(self: Cell, state: Any, effect: Any, current: float, cut_off: Any, limit: float) -> Any:
+        history = solve(self, state, effect, current, cut_off, limit)
+        return replace(history, reached=True) if cut_off is None else history
+
+    monkeypatch.setattr(Cell, "constant_current", early)
+    ds = simulate(short(cycles=1, protocol__steps=[CC[0], REST, CC[1]]))
+    assert ds.attrs["status"].startswith("solver failure at cycle 1: a rest of ")
+
+
+def test_what_does_not_settle_is_counted_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fourth solution was accepted whether it had settled or not."""
+    monkeypatch.setattr(exchange, "SHORTEST_PART", 1e9)
+    ds = simulate(short(cycles=2, numerics__max_iterations=2, numerics__exchange_tolerance="0.000001 mAh/g"))
+    told = [text for text in json.loads(ds.attrs["warnings"]) if "did not settle" in text]
+    assert json.loads(ds.attrs["statistics"])["unsettled_steps"] == 4
+    assert len(told) == 2
+    assert "unsettled" not in bare().attrs["warnings"]
+    assert json.loads(bare().attrs["statistics"])["unsettled_steps"] == 0
+
+
+def test_a_step_that_does_not_settle_is_divided() -> None:
+    tight = simulate(short(cycles=1, numerics__max_iterations=2, numerics__exchange_tolerance="0.001 mAh/g"))
+    loose = simulate(short(cycles=1, numerics__max_iterations=40, numerics__exchange_tolerance="0.001 mAh/g"))
+    assert json.loads(tight.attrs["statistics"])["unsettled_steps"] == 0
+    assert discharge(tight)[0] == pytest.approx(discharge(loose)[0], abs=0.01)
+
+
+@pytest.mark.parametrize(("tolerance", "bound"), [("0.05 mAh/g", 0.3), ("0.005 mAh/g", 0.05)])
+def test_a_half_cycle_cut_in_two_is_the_whole_one(tolerance: str, bound: float) -> None:
+    whole = simulate(short(cycles=2, numerics__exchange_tolerance=tolerance))
+    cut = [{**CC[0], "until": "2.4 V"}, CC[0], {**CC[1], "until": "2.1 V"}, CC[1]]
+    parts = simulate(short(cycles=2, protocol__steps=cut, numerics__exchange_tolerance=tolerance))
+    for name in ("charge_capacity", "discharge_capacity"):
+        np.testing.assert_allclose(parts[name][1:], whole[name][1:], atol=bound)

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pybamm
+from pybamm.parameters import lithium_ion_parameters
 
 from interphase_sim.arrhenius import exponent
 from interphase_sim.cell.design import FARADAY, GAS_CONSTANT, NCM_MOLAR_MASS, CellDesign
@@ -71,6 +72,14 @@ def ncm622_ocp(sto: Any) -> Any:
     """Open-circuit potential of NCM622 against Li/Li+ [V] (PyBaMM symbol)."""
     x, u = ocp_table()
     return pybamm.Interpolant(x, u, sto, name="ncm622_ocp", interpolator="cubic")
+
+
+def ncm622_ocp_without_asymptotes(sto: Any) -> Any:
+    """The open-circuit potential less the term that PyBaMM adds to every one, so that the sum is that of NCM622 [V].
+
+    The term keeps any stoichiometry inside (0, 1), as the table's own edge does, and is -0.5 V at x = 0.9999.
+    """
+    return ncm622_ocp(sto) - lithium_ion_parameters.U_asymptotes(sto)
 
 
 def lto_ocp(plateau: float) -> Any:
@@ -196,7 +205,7 @@ def parameter_values(design: CellDesign) -> dict[str, Any]:
             design.lithium_activation_energy,
             warm,
         ),
-        "Positive electrode OCP [V]": ncm622_ocp,
+        "Positive electrode OCP [V]": ncm622_ocp_without_asymptotes,
         "Positive electrode OCP entropic change [V.K-1]": 0.0,
         "Positive electrode exchange-current density [A.m-2]": with_temperature(
             exchange_current(design.ncm_exchange_current_at(warm) * design.contact_fraction),

@@ -145,4 +145,4 @@ def _without_capacity(bench: Bench, number: int, half: str) -> str:
     why = f"the {half} cut-off is passed at the applied current"
     if number > 1:
         return f"end of life at cycle {number}: {why}"
-    return f"end of life at cycle 1: {why}; the fresh cell passes no charge in its {half}, try a lower current"
+    return f"end of life at cycle 1: {why}; no charge passes in the {half} of the fresh cell, try a lower current"

@@ -190,8 +190,11 @@ def split_losses(bench: Bench, first: State, now: State, numbers: tuple[int, int
     effect, fresh = degradation(bench, now, Rates(), 0.0), degradation(bench, first, Rates(), 0.0)
     earlier = [*first.rates, *[None] * len(now.rates)]
     parasitic = [_or_still(rates).parasitic for rates in now.rates]
-    without = [_or_still(rates).parasitic + _or_still(before).oxidation - _or_still(rates).oxidation
-               for before, rates in zip(earlier, now.rates, strict=False)]  # fmt: skip
+    undone = [
+        _or_still(before).oxidation - _or_still(rates).oxidation
+        for before, rates in zip(earlier, now.rates, strict=False)
+    ]
+    without = [current + change for current, change in zip(parasitic, undone, strict=True)]
     share = {
         "film": replace(effect, film=fresh.film),
         "slow_lithiation": replace(effect, log_diffusion=fresh.log_diffusion, hindrance_shift=fresh.hindrance_shift),
