@@ -21,6 +21,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
+from interphase_sim import ageing
 from interphase_sim.errors import InputError
 from interphase_sim.files import as_path
 from interphase_sim.measured import SOURCE, Measured
@@ -34,14 +35,7 @@ COLOURS = {"bare": "#D55E00", "coated": "#0072B2"}
 MARKERS = {"bare": "s", "coated": "o"}
 SPARE_MARKERS = ("D", "^", "v", "P", "X", "<", ">")  # of other cells and of further sources
 _MORE_COLOURS = ("#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-_CHANNEL_COLOURS = {
-    "film": "#56B4E9",
-    "slow_lithiation": "#E69F00",
-    "isolation": "#009E73",
-    "rock_salt": "#CC79A7",
-    "electrolyte_oxidation": "#F0E442",
-    "interaction": "#BBBBBB",
-}
+_CHANNEL_COLOURS = {**ageing.COLOURS, "interaction": "#BBBBBB"}
 _SYMBOLS = {"s": "□", "o": "○", "D": "◇", "^": "△", "v": "▽", "P": "✚", "X": "✖", "<": "◁", ">": "▷"}
 _BOTH, _DIFFERENCE = "both", "difference_"
 _INTERFACE_STYLES: dict[str, Any] = {"ncm": "-", "carbon": "--", "collector": ":"}

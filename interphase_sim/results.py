@@ -20,7 +20,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from interphase_sim import unfinished
+from interphase_sim import ageing, unfinished
 from interphase_sim.errors import InputError
 from interphase_sim.files import as_path
 
@@ -30,7 +30,7 @@ SEAL = b"\ninterphase-sim, SHA-256 of all before: "  # behind the netCDF content
 
 INTERFACES = ("ncm", "carbon", "collector")
 SPECIES = ("oxygen", "thiophosphate", "phosphate", "sulfate", "oxidised_sulfur", "P2S5")
-CHANNELS = ("film", "slow_lithiation", "isolation", "rock_salt", "electrolyte_oxidation", "interaction")
+CHANNELS = (*ageing.CHANNELS, "interaction")
 CURVES = ("charge", "discharge")
 
 ATTRIBUTES = ("name", "scenario", "scenario_digest", "status", "versions", "statistics", "warnings")

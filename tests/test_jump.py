@@ -11,7 +11,9 @@ import xarray as xr
 from numpy.typing import NDArray
 from test_simulation import CC, SLOW, discharge, killed_at, same, short
 
-from interphase_sim import results
+from interphase_sim import ageing, results
+from interphase_sim.ageing import Exposure, Ncm
+from interphase_sim.ageing.law import LossLaw
 from interphase_sim.interphase import contacts as ct
 from interphase_sim.scenario import Scenario
 from interphase_sim.simulation import jump, loop, simulate
@@ -236,3 +238,70 @@ def test_gaps_share_what_the_ledger_counted() -> None:
     kept = np.array([0.0, 1, np.nan, np.nan, 10])
     found = jump.balanced(flags, np.array([np.nan, 1.0, 2, 2, 2]), nothing, kept)
     np.testing.assert_allclose(found[1:], [1, 3.5, 3.5, 2])
+
+
+# Laws of loss
+
+
+class Calendar(LossLaw):
+    """A law written the natural way: contact is lost to time, and a variable of its own counts the oxygen lost."""
+
+    source, validity = "made up", "nowhere"
+
+    def changes(self, losses: Any, ncm: Ncm, exposure: Exposure) -> dict[str, float]:
+        return {"log_contact": -2e-7 * exposure.time, "counted": exposure.reduced}
+
+
+def test_a_new_law_was_right_when_every_cycle_is_solved_and_wrong_when_some_are_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By 9.4 mAh/g, for ageing was written once for solved cycles and again for those left out."""
+    without = discharge(full())[-1]
+    monkeypatch.setattr(ageing, "LAWS", (*ageing.LAWS, Calendar()))
+    ds, of = simulate(jumping()), simulate(long())
+    assert discharge(of)[-1] < without - 3.0
+    assert not solved(ds).all()
+    assert worst(ds, of) < BOUND
+    assert np.abs(ds.ledger_residual).max() < 1e-9
+    assert worst(ds, of) < json.loads(ds.attrs["statistics"])["jump_error"] + TOLERANCE
+
+
+def test_every_variable_of_the_ncm_moves_alike_solved_and_jumped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ageing, "LAWS", (*ageing.LAWS, Calendar()))
+    on: dict[str, Any] = {"losses__isolation": True, "losses__percolation_threshold": 0.4}
+    ends = []
+    for chosen in (jumping(**on), long(**on)):
+        states: list[loop.State] = []
+        with pytest.MonkeyPatch.context() as patch:
+            cycle = loop.cycle
+
+            def watched(*given: Any, cycle: Any = cycle, states: Any = states) -> Any:
+                done = cycle(*given)
+                states.append(done[0])
+                return done
+
+            patch.setattr(loop, "cycle", watched)
+            simulate(chosen)
+        ends.append(states[-1].ncm)
+    jumped_ncm, solved_ncm = ends
+    for name in ("log_contact", "isolated", "isolated_lithium", "rock_salt", "counted"):
+        assert jumped_ncm.variable(name) == pytest.approx(solved_ncm.variable(name), rel=0.02, abs=2e-3), name
+
+
+def test_a_jump_that_cannot_explain_its_landing_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A law that does not act on cycles left out lets none be left out."""
+
+    class Forgetful(Calendar):
+        def changes(self, losses: Any, ncm: Ncm, exposure: Exposure) -> dict[str, float]:
+            return {"counted": 0.0 if exposure.time in forgotten else 0.01}
+
+    forgotten: set[float] = set()
+    aged = ageing.age_cycle
+
+    def forgets(losses: Any, ncm: Ncm, charge: Exposure, content: float, never: float, discharge: Exposure) -> Ncm:
+        forgotten.update((charge.time, discharge.time))
+        return aged(losses, ncm, charge, content, never, discharge)
+
+    monkeypatch.setattr(ageing, "LAWS", (*ageing.LAWS, Forgetful()))
+    monkeypatch.setattr(ageing, "age_cycle", forgets)
+    assert solved(simulate(jumping(protocol__cycles=12)))[1:].all()

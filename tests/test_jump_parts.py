@@ -9,8 +9,8 @@ import pytest
 from closeness import near
 from pinned import scenario
 
+from interphase_sim.ageing import Exposure, Ncm
 from interphase_sim.interphase import contacts as ct
-from interphase_sim.losses import Ncm
 from interphase_sim.simulation import exchange, jump, loop
 from interphase_sim.simulation.jump import CHARGE, DISCHARGE, GROWTH, PLAIN, RATES, Course, Landing
 from interphase_sim.simulation.loop import FULL_CHARGE, MAH_PER_G, Half, Rates, State
@@ -78,6 +78,7 @@ def test_a_layer_that_did_not_grow_has_no_slope() -> None:
 def test_the_errors_of_jumps_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """The largest estimate of a single jump was told as the error of a run: 0.15 where 0.56 mAh/g were missed."""
     monkeypatch.setattr(jump, "_length", lambda *_: 5)
+    monkeypatch.setattr(jump, "_explains", lambda *_: True)
     monkeypatch.setattr(jump, "_landing", lambda *_: landing(150.8, 140.4, jumped=8 * NM))
     bench: Any = SimpleNamespace(scenario=scenario("bare", {"numerics.jump_tolerance": "0.15 mAh/g"}))
     once, _ = jump.leap(bench, state(NM), course(), 16)
@@ -147,12 +148,15 @@ def _traced(lost: float, turned: float) -> Any:
     after = state(5 * NM, swings=4.5, lost_to_rock_salt=lost * FULL_CHARGE, mean=0.8, rates=rates)
     after = replace(after, ncm=Ncm(rock_salt=turned))
     drive: Any = SimpleNamespace(oxygen=np.array([1.0, 3.0]), time=np.array([0.0, 10.0]))
-    charge, discharge = Half(charge=150 * MAH_PER_G, histories=histories, ran=[0]), Half(charge=140 * MAH_PER_G)
+    charge = Half(charge=150 * MAH_PER_G, histories=histories, ran=[0], exposure=Exposure(2 * NM, 0.1, 1.5, 10.0))
+    discharge = Half(charge=140 * MAH_PER_G, exposure=Exposure(1 * NM, 0.2, 0.0, 20.0))
     return jump._trace(Landing(NEXT, before, after, charge, discharge), 0.25, (drive,))
 
 
 def test_a_trace_in_its_order() -> None:
-    expected = [150.0, 140.0, 3 * NM, 1.5, 0.5, 0.3, 0.8, 0.25, 5 * NM, 20.0, *range(1, 7), 7.0, 8.0]
+    plain = [150.0, 140.0, 3 * NM, 0.5, 0.3, 0.8, 0.25, 5 * NM]
+    exposed, moved = [2 * NM, 0.1, 1.5, 10.0, 1 * NM, 0.2, 0.0, 20.0], [0.0, 0.0, 0.002]
+    expected = [*plain, *exposed, *moved, 20.0, *range(1, 7), 7.0, 8.0]
     np.testing.assert_allclose(_traced(lost=0.001, turned=0.002), expected, rtol=1e-12)
 
 
@@ -162,8 +166,10 @@ def test_nothing_that_turned_held_no_lithium() -> None:
 
 def test_the_cell_is_foreseen_along_a_straight_line_and_the_rest_along_a_bent_one() -> None:
     """Everything is n, the square of the coordinate: a parabola goes on through it, a line through 9 and 16 to 23."""
-    given = np.repeat(np.array(NUMBERS, dtype=float)[:, None], PLAIN + 1 + RATES + 2, axis=1)
-    found = jump._foreseen(replace(course(), traces=given, drives=(None,)), NEXT - NUMBERS[-1])  # type: ignore[arg-type]
+    width = PLAIN + 2 * len(jump.EXPOSED) + 3 + 1 + RATES + 2
+    given = np.repeat(np.array(NUMBERS, dtype=float)[:, None], width, axis=1)
+    led: Any = replace(course(), traces=given, drives=(None,), moved=3)  # type: ignore[arg-type]
+    found = jump._foreseen(led, NEXT - NUMBERS[-1])
     np.testing.assert_allclose(found.cell, 23.0, rtol=1e-12)
     np.testing.assert_allclose(found.plain[:, 0], np.arange(17, 26), rtol=1e-12)
     assert found.rates.shape == (9, 1, len(astuple(Rates())))

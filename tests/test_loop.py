@@ -6,8 +6,8 @@ import pytest
 from closeness import near
 from pinned import scenario
 
-from interphase_sim import losses
-from interphase_sim.losses import Ncm
+from interphase_sim import ageing
+from interphase_sim.ageing import Exposure, Ncm
 from interphase_sim.simulation import loop
 from interphase_sim.simulation.loop import Rates
 
@@ -21,10 +21,7 @@ def test_the_first_guess_is_that_nothing_moves() -> None:
 
 
 @pytest.mark.parametrize("isolated", [0.0, 0.5])
-def test_not_more_turns_to_rock_salt_than_is_connected(isolated: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = bench()
-    contacts = loop.begin(made).contacts
-    monkeypatch.setattr(losses, "rock_salt_growth", lambda *_: 5.0)
-    assert loop.rock_salt_share(made, Ncm(isolated=isolated), contacts, contacts) == near(
-        0.999 * (1 - isolated), rel=1e-12
-    )
+def test_not_more_turns_to_rock_salt_than_is_connected(isolated: float) -> None:
+    losses = bench().scenario.kinetics.losses
+    found = ageing.changes(losses, Ncm(isolated=isolated), Exposure(reduced=5.0))
+    assert found["rock_salt"] == near(0.999 * (1 - isolated), rel=1e-12)

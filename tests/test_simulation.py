@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from pinned import scenario
 
 from interphase_sim import results, unfinished
+from interphase_sim.ageing import Ncm
 from interphase_sim.cell import parameters
 from interphase_sim.cell.runner import Cell
 from interphase_sim.errors import InputError, SolverFailure
-from interphase_sim.losses import Ncm
 from interphase_sim.scenario import ConstantVoltage, Scenario
 from interphase_sim.simulation import checkpoint, exchange, loop, simulate
 from interphase_sim.simulation.state import turning_share

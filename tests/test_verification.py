@@ -229,14 +229,14 @@ def test_mutants_of_functions_that_stay_stay_drawn() -> None:
 
 
 def test_a_mutant_is_met_in_a_copy(tmp_path: Path) -> None:
-    target = mutation.Target("losses.py", 1, ("tests/test_losses.py",))
+    target = mutation.Target("ageing/law.py", 1, ("tests/test_ageing.py",))
     (before,) = [m for m in mutation.drawn(replace(target, number=1000)) if m.change.startswith("return 1.0 - self")][
         :1
     ]
     assert before.source
     (outcome,) = mutation.met(tmp_path, False, target, [before])
-    assert outcome.noticed.startswith("tests/test_losses.py::")
-    assert (store.ROOT / "interphase_sim" / "losses.py").read_text() != before.source
+    assert outcome.noticed.startswith("tests/test_ageing.py::")
+    assert (store.ROOT / "interphase_sim" / "ageing" / "law.py").read_text() != before.source
 
 
 def test_the_verdict_of_a_suite() -> None:

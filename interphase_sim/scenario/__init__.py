@@ -1,6 +1,6 @@
 """Scenarios: what a run is made of, read strictly from TOML into frozen SI values."""
 
-from interphase_sim.scenario.fields import KINDS, Parameter, Ratio, Span
+from interphase_sim.fields import KINDS, Parameter, Ratio, Span
 from interphase_sim.scenario.files import scenario_names
 from interphase_sim.scenario.schema import Scenario, checked_name, load_scenario, protocol_of, quantity_of
 from interphase_sim.scenario.sections import (

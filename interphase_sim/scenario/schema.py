@@ -12,8 +12,8 @@ from pydantic import AfterValidator, BaseModel, ValidationError, ValidationInfo,
 
 from interphase_sim import units
 from interphase_sim.errors import InputError
+from interphase_sim.fields import Parameter, Quantity, Section
 from interphase_sim.scenario import files, potential, writer
-from interphase_sim.scenario.fields import Parameter, Quantity, Section
 from interphase_sim.scenario.problems import Location, Problem, dotted, model_at, problems_of
 from interphase_sim.scenario.sections import (
     Cell,

@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from interphase_sim.ageing import Losses
 from interphase_sim.errors import InputError
-from interphase_sim.scenario import potential
-from interphase_sim.scenario.fields import (
+from interphase_sim.fields import (
     ANY,
     NON_NEGATIVE,
     BelowOne,
@@ -42,6 +42,7 @@ from interphase_sim.scenario.fields import (
     Voltage,
     preset,
 )
+from interphase_sim.scenario import potential
 from interphase_sim.scenario.writer import numbers
 
 MAX_CONTACT_HOURS = 1000
@@ -190,23 +191,6 @@ class Lithium(Section):
     hindrance_stoichiometry: Share
     hindrance_width: Share
     hindrance_factor: Factor
-
-
-class Losses(Section):
-    """Switches of the loss channels and the numbers of their laws."""
-
-    film: bool
-    slow_lithiation: bool
-    isolation: bool
-    rock_salt: bool
-    electrolyte_oxidation: bool
-    contact_length: Length
-    mechanical_loss: BelowOne
-    lithiation_law: Literal["length", "shift"]
-    diffusion_exponent: Annotated[Parameter, Quantity("number", NON_NEGATIVE)]
-    hindrance_shift: Fraction
-    percolation_threshold: BelowOne
-    percolation_spread: PositiveNumber
 
 
 class ContactDose(Section):

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from interphase_sim.scenario.fields import Parameter, Ratio, Span
+from interphase_sim.fields import Parameter, Ratio, Span
 
 
 def as_table(section: BaseModel) -> dict[str, Any]:

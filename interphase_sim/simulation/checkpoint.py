@@ -11,17 +11,17 @@ from typing import Any
 
 import numpy as np
 
+from interphase_sim.ageing import Ncm
 from interphase_sim.errors import InputError
 from interphase_sim.interphase import contacts as ct
 from interphase_sim.interphase.column import Column, Drive
-from interphase_sim.losses import Ncm
 from interphase_sim.simulation.jump import Course
 from interphase_sim.simulation.loop import Bench, Rates, State
 from interphase_sim.simulation.recorder import Recorder, versions
 
 FILE_NAME = "checkpoint.npz"
-FORMAT = 3  # rises when the content changes
-COURSE_NUMBERS = ("numbers", "ran", "length", "gain", "deficit", "error", "rejected")
+FORMAT = 4  # rises when the content changes
+COURSE_NUMBERS = ("numbers", "ran", "moved", "length", "gain", "deficit", "error", "rejected")
 SCALARS = ("owed", "swings", "elapsed", "external", "applied", "lost_to_rock_salt", "mean")
 
 

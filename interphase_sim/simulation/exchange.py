@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from interphase_sim import losses
+from interphase_sim import ageing
+from interphase_sim.ageing import Ncm
 from interphase_sim.cell.runner import Degradation, History, joined, ocp_slope
 from interphase_sim.errors import SolverFailure
 from interphase_sim.interphase import contacts as ct
@@ -26,9 +27,9 @@ from interphase_sim.simulation.state import (
     Rates,
     State,
     degradation,
+    exposure,
     oxidation_charge,
     parasitic_charge,
-    rock_salt_share,
     turning_share,
 )
 
@@ -90,8 +91,8 @@ def step_current(bench: Bench, step: ConstantCurrent) -> float:
 
 class Trial(NamedTuple):
     """A protocol step, or a part of it, as solved with guessed rates: guess, degradation and history of the cell, its
-    drive, the contacts after it, the rates found, and what moved: ln chi [1], swing [1], rock salt [1], its lithium
-    and the parasitic charge [A s kg-1]; and what the guess may have cost [mAh g-1]."""
+    drive, the contacts after it, the rates found, the NCM after it, and what moved: swing [1], rock salt [1], its
+    lithium and the parasitic charge [A s kg-1]; and what the guess may have cost [mAh g-1]."""
 
     guess: Rates
     effect: Degradation
@@ -99,7 +100,7 @@ class Trial(NamedTuple):
     drive: Drive
     contacts: Contacts
     found: Rates
-    decay: float = 0.0
+    ncm: Ncm
     swing: float = 0.0
     turned: float = 0.0
     lithium: float = 0.0
@@ -169,13 +170,13 @@ def _mean_rates(parts: list[Trial]) -> Rates:
 
 def _applied(bench: Bench, state: State, trial: Trial) -> State:
     """The state after a step that was accepted."""
-    history, ncm = trial.history, state.ncm
+    history = trial.history
     passed = trial.effect.parasitic / bench.design.ncm_mass * trial.span
     return replace(
         state,
         cell=history.state,
         contacts=trial.contacts,
-        ncm=replace(ncm, log_contact=ncm.log_contact + trial.decay, rock_salt=ncm.rock_salt + trial.turned),
+        ncm=trial.ncm,
         owed=state.owed + trial.charge - passed,
         swings=state.swings + trial.swing,
         elapsed=state.elapsed + trial.span,
@@ -223,7 +224,7 @@ class Part:
         effect = degradation(bench, state, guess, parasitic)
         history = solve_step(bench, state, self.step, effect, limit)
         if history.time[-1] <= 0:
-            return Trial(guess, effect, history, NO_DRIVE, state.contacts, Rates())
+            return Trial(guess, effect, history, NO_DRIVE, state.contacts, Rates(), state.ncm)
         trial = self.exchanged(guess, effect, history, drive_of(bench, history))
         return trial._replace(mismatch=self.mismatch(history, guess, trial.found))
 
@@ -231,14 +232,18 @@ class Part:
         """The contacts after a step of the cell, and the rates at which they changed."""
         bench, state, span = self.bench, self.state, float(history.time[-1])
         before, grown = state.contacts, ct.advance(bench.setting, state.contacts, drive)
-        decay, swing = _decay(bench, before, grown, history)
-        turned = rock_salt_share(bench, state.ncm, before, grown)
+        swing = _swing(bench, history)
+        moved = exposure(bench, before, grown, swing, span)
+        changes = ageing.changes(bench.scenario.kinetics.losses, state.ncm, moved)
+        decay, turned = changes.get("log_contact", 0.0), changes.get("rock_salt", 0.0)
         lithium = _rock_salt_lithium(history, turned, turning_share(state, guess))
         charge = parasitic_charge(bench, grown) - parasitic_charge(bench, before) + lithium
         film = ct.film_resistance(bench.setting, grown) - ct.film_resistance(bench.setting, before)
         oxidised = oxidation_charge(bench, grown) - oxidation_charge(bench, before)
         found = Rates(film / span, decay / span, turned / span, charge / span, oxidised / span, span)
-        return Trial(guess, effect, history, drive, grown, found, decay, swing, turned, lithium, charge)
+        return Trial(
+            guess, effect, history, drive, grown, found, state.ncm.moved(changes), swing, turned, lithium, charge
+        )
 
     # A rest at an end of the potential
 
@@ -408,9 +413,7 @@ def _rock_salt_lithium(history: History, turned: float, turning: float) -> float
     return (turned * end + turning * (start - end)) * FULL_CHARGE
 
 
-def _decay(bench: Bench, before: Contacts, after: Contacts, history: History) -> tuple[float, float]:
-    """Change of ln chi in a step and the delithiation swing done, in full swings."""
-    growth = ct.layer_thickness(after) - ct.layer_thickness(before)
+def _swing(bench: Bench, history: History) -> float:
+    """The delithiation in a step, over the full one [1]."""
     full = bench.design.one_c * 3600 / FULL_CHARGE
-    swing = max(0.0, float(history.mean[0] - history.mean[-1])) / full
-    return losses.contact_decay(bench.scenario.kinetics, growth, swing), swing
+    return max(0.0, float(history.mean[0] - history.mean[-1])) / full

@@ -19,16 +19,17 @@ import numpy as np
 import numpy.typing as npt
 from scipy.interpolate import PchipInterpolator
 
-from interphase_sim import losses
+from interphase_sim import ageing
+from interphase_sim.ageing import Exposure, Ncm
 from interphase_sim.caching import per_thread
 from interphase_sim.errors import SolverFailure
 from interphase_sim.interphase import contacts as ct
 from interphase_sim.interphase.column import Drive
 from interphase_sim.interphase.contacts import Contacts, Setting
-from interphase_sim.losses import Ncm
-from interphase_sim.scenario import Protocol, Scenario, halves
+from interphase_sim.scenario import Protocol, Scenario
 from interphase_sim.simulation import exchange, loop
 from interphase_sim.simulation.loop import FULL_CHARGE, MAH_PER_G, Bench, Half, Rates, State
+from interphase_sim.simulation.state import exposure, never_connected
 
 Array = npt.NDArray[np.float64]
 Cycles = npt.NDArray[np.int64]
@@ -38,15 +39,18 @@ FIRST = 3  # cycles solved at the start of a protocol block
 ORDER = 2  # of the extrapolation
 SMOOTHER = {1: 8.0, 2: 16.0}  # by order: how much closer interpolation is than the extrapolation that missed
 ABRUPT = 0.5  # capacity lost to a film that rises abruptly, over the ceiling of what it can cost
+SAME = 1e-3  # of a variable of the NCM, what need not be explained
+EXPLAINED = 0.5  # how far, of it, a jump may move the NCM from where the solved cycles on both sides lead
 SAFETY, SHORTER, LONGER = 0.9, 0.4, 2.0  # of the next length: share of what is expected to do, bounds of its change
 BIAS = 1.25  # bound of the gain
 COARSER = 4.0  # tolerance of the contacts in cycles left out, over that in solved ones
 FEWEST = 3  # cycles left out that are stretched
 
-# The first numbers of a trace: charge and discharge capacity [mAh g-1], layer growth [m], swing [1], lithium content
-# of what turned to rock salt and of the charged NCM [1], and at the end of the cycle lithium content [1], film
-# [ohm m2] and layer [m].
-CHARGE, DISCHARGE, GROWTH, SWING, TURNED, CHARGED, MEAN, FILM, LAYER, PLAIN = range(10)
+# The first numbers of a trace: charge and discharge capacity [mAh g-1], layer growth [m], lithium content of what
+# turned to rock salt and of the charged NCM [1], and at the end of the cycle lithium content [1], film [ohm m2] and
+# layer [m].
+CHARGE, DISCHARGE, GROWTH, TURNED, CHARGED, MEAN, FILM, LAYER, PLAIN = range(9)
+EXPOSED = ("growth", "reduced", "swing", "time")  # of the NCM in the charge, then in the discharge
 RATES = len(Rates.__dataclass_fields__)
 DURATION = list(Rates.__dataclass_fields__).index("duration")
 
@@ -54,7 +58,8 @@ DURATION = list(Rates.__dataclass_fields__).index("duration")
 @dataclass(frozen=True, eq=False)
 class Course:
     """What jumps go by: the last solved cycles of a protocol block and their traces (cycles, k), the steps that ran
-    in all of them, by index, and their drives in the last one, the next length in cycles, and how the layer grows.
+    in all of them, by index, and their drives in the last one, the next length in cycles, and how the layer grows;
+    moved: how many variables of the NCM a trace holds.
 
     gain: factor on the oxygen activity of stretched drives, for drives and fronts that are stretched together
     respond a little unlike repeated ones [1]; deficit: growth still missing [m]; error: sum of the estimates
@@ -64,6 +69,7 @@ class Course:
     numbers: tuple[int, ...] = ()
     traces: Array = field(default_factory=lambda: np.empty((0, 0)))
     ran: tuple[int, ...] = ()
+    moved: int = 0
     drives: tuple[Drive, ...] = ()
     length: int = 1
     gain: float = 1.0
@@ -109,7 +115,7 @@ def leap(bench: Bench, state: State, course: Course, done: int) -> tuple[Course,
     tolerance = bench.scenario.numerics.jump_tolerance.si / MAH_PER_G
     while (length := _length(bench.scenario, course, done)) > 1:
         landing = _landing(bench, state, course, length)
-        error = _error(course, landing) if landing else math.inf
+        error = _error(course, landing) if landing and _explains(course, landing, state.ncm) else math.inf
         if landing and error <= tolerance:
             return replace(course, error=course.error + error), landing
         course = replace(course, length=_next_length(length, error, tolerance), rejected=course.rejected + 1)
@@ -136,6 +142,7 @@ def follow(bench: Bench, course: Course, landing: Landing) -> Course:
         course,
         numbers=numbers[-NODES:],
         traces=traces[-NODES:],
+        moved=_variables(landing.after.ncm).size,
         drives=drives,
         length=length,
         gain=gain,
@@ -196,16 +203,22 @@ def _trace(landing: Landing, film: float, drives: tuple[Drive, ...]) -> Array:
         landing.charge.charge / MAH_PER_G,
         landing.discharge.charge / MAH_PER_G,
         _growth(landing),
-        after.swings - before.swings,
         lithium / turned if turned > 0 else 0.0,
         float(landing.charge.histories[-1].mean[-1]),
         after.mean,
         film,
         ct.layer_thickness(after.contacts),
     )
+    exposed = [getattr(half.exposure, name) for half in (landing.charge, landing.discharge) for name in EXPOSED]
+    moved = _variables(after.ncm) - _variables(before.ncm)
     exposure = [_exposure(drive) for drive in drives]
     rates = [value for k in landing.ran for value in astuple(after.rates[k] or Rates())]
-    return np.concatenate((plain, exposure, rates, after.cell[:, 0]))
+    return np.concatenate((plain, exposed, moved, exposure, rates, after.cell[:, 0]))
+
+
+def _variables(ncm: Ncm) -> Array:
+    """What the laws have moved: ln chi, isolated and rock salt, and the variables of further laws."""
+    return np.array([ncm.log_contact, ncm.isolated, ncm.rock_salt, *(ncm.further[k] for k in sorted(ncm.further))])
 
 
 def _exposure(drive: Drive) -> float:
@@ -230,6 +243,20 @@ def _error(course: Course, landing: Landing) -> float:
     slope = abs(course.traces[-1, DISCHARGE] - found[1]) / grown if grown > 0 else 0.0
     own = min(abs(deficit), abs(deficit - course.deficit))
     return between + slope * own
+
+
+def _explains(course: Course, landing: Landing, start: Ncm) -> bool:
+    """Whether a jump has moved every variable of the NCM about as the solved cycles on both its sides do.
+
+    A law of loss that does not act on cycles left out, or acts on them otherwise, shows here.
+    """
+    left_out = np.arange(course.numbers[-1] + 1, landing.number)
+    begin = _parts(course.moved, 0)[1]
+    each = course.traces[:, begin : begin + course.moved]
+    last = _variables(landing.after.ncm) - _variables(landing.before.ncm)
+    expected = _weights((*course.numbers, landing.number), left_out, ORDER) @ np.vstack((each, last))
+    moved = _variables(landing.before.ncm) - _variables(start)
+    return bool(np.all(np.abs(moved - expected.sum(axis=0)) <= EXPLAINED * np.abs(expected).sum(axis=0) + SAME))
 
 
 def _corrected(course: Course, landing: Landing) -> tuple[float, float]:
@@ -326,10 +353,12 @@ def _abruptness(bench: Bench, course: Course, jumped: Jump) -> float:
 
 
 class Foreseen(NamedTuple):
-    """Traces of cycles to leave out, by part: plain numbers (cycles, PLAIN), oxygen exposure (cycles, steps) [s],
-    rates (cycles, steps, RATES); and the cell state at their end (n,)."""
+    """Traces of cycles to leave out, by part: plain numbers (cycles, PLAIN), what the NCM is exposed to (cycles,
+    halves, EXPOSED), oxygen exposure (cycles, steps) [s], rates (cycles, steps, RATES); and the cell state at their
+    end (n,)."""
 
     plain: Array
+    exposed: Array
     exposure: Array
     rates: Array
     cell: Array
@@ -340,14 +369,20 @@ class Foreseen(NamedTuple):
         return self.rates[:, :, DURATION]
 
 
+def _parts(moved: int, steps: int) -> Cycles:
+    """Where the parts of a trace end: plain numbers, exposure, moved variables, oxygen exposure and rates by step."""
+    return np.cumsum([PLAIN, 2 * len(EXPOSED), moved, steps, RATES * steps])
+
+
 def _foreseen(course: Course, count: int) -> Foreseen:
     """The next ``count`` cycles by extrapolation."""
     numbers, steps = course.numbers[-1] + 1 + np.arange(count), len(course.drives)
-    weights, parts = _weights(course.numbers, numbers, ORDER), np.cumsum([PLAIN, steps, RATES * steps])
-    plain, exposure, rates, _ = np.split(weights @ course.traces, parts, axis=1)
+    weights, parts = _weights(course.numbers, numbers, ORDER), _parts(course.moved, steps)
+    plain, exposed, _, exposure, rates, _ = np.split(weights @ course.traces, parts, axis=1)
     # straight, so that no concentration leaves its bounds: the charge that the cell begins with is settled afterwards
     cell = (_weights(course.numbers, numbers[-1], 1) @ course.traces[:, parts[-1] :])[0]
-    found = Foreseen(plain, exposure, rates.reshape(count, steps, RATES), cell)
+    exposed = np.maximum(exposed, 0.0).reshape(count, 2, len(EXPOSED))
+    found = Foreseen(plain, exposed, exposure, rates.reshape(count, steps, RATES), cell)
     if found.durations.min() <= 0:
         raise SolverFailure("the cycles to leave out cannot be foreseen")
     return found
@@ -359,14 +394,11 @@ def _skipped(bench: Bench, state: State, course: Course, count: int) -> Jump:
     The ledger closes as it did before: what passed is what the NCM, the rock salt and the contacts took.
     """
     seen = _foreseen(course, count)
-    swings = state.swings + float(seen.plain[:, SWING].sum())
+    swings = state.swings + float(seen.exposed[:, :, EXPOSED.index("swing")].sum())
     contacts = ct.uncover(bench.setting, state.contacts, 0.5 * (state.swings + swings))
     middle, contacts, stretched = _driven(bench, contacts, course, seen)
     contacts = ct.uncover(bench.setting, contacts, swings)
-    charges = len(halves(bench.scenario.protocol.steps_of(course.numbers[-1]))[0])
-    last = [state.rates[k] or Rates() for k in course.ran if k >= charges]
-    late = sum(rates.log_contact * rates.duration for rates in last)
-    ncm, lithium = _aged(bench, state, contacts, seen, late)
+    ncm, lithium = _aged(bench, state, contacts, seen)
     cell = seen.cell.reshape(-1, 1)
     released = loop.parasitic_charge(bench, contacts) - loop.parasitic_charge(bench, state.contacts)
     rates = list(state.rates)
@@ -388,19 +420,31 @@ def _skipped(bench: Bench, state: State, course: Course, count: int) -> Jump:
     return Jump(replace(done, external=done.external + passed), middle, stretched)
 
 
-def _aged(bench: Bench, state: State, after: Contacts, seen: Foreseen, late: float) -> tuple[Ncm, float]:
-    """The NCM after a jump, and the lithium that turned to rock salt with it [A s kg-1].
+def _aged(bench: Bench, state: State, after: Contacts, seen: Foreseen) -> tuple[Ncm, float]:
+    """The NCM after a jump, cycle by cycle as if they were solved, and the lithium of what turned to rock salt
+    [A s kg-1].
 
-    What is isolated was so at the end of the last charge, before the ``late`` decay of ln chi in the discharge [1].
+    The contacts tell growth and oxygen of all cycles together; each half-cycle has the share that was foreseen.
     """
-    kinetics, before = bench.scenario.kinetics, state.contacts
-    growth = ct.layer_thickness(after) - ct.layer_thickness(before)
-    decay = losses.contact_decay(kinetics, growth, float(seen.plain[:, SWING].sum()))
-    turned = loop.rock_salt_share(bench, state.ncm, before, after)
-    ncm = replace(state.ncm, log_contact=state.ncm.log_contact + decay, rock_salt=state.ncm.rock_salt + turned)
-    charged = replace(ncm, log_contact=ncm.log_contact - late)
-    isolated = losses.isolate(kinetics, charged, float(seen.plain[-1, CHARGED]), 1.0 - bench.design.utilisation)
-    return replace(isolated, log_contact=ncm.log_contact), turned * float(seen.plain[:, TURNED].mean()) * FULL_CHARGE
+    total, losses, never = (
+        exposure(bench, state.contacts, after),
+        bench.scenario.kinetics.losses,
+        never_connected(bench),
+    )
+    shared = seen.exposed.copy()
+    for k, whole in enumerate((total.growth, total.reduced)):
+        foreseen = shared[:, :, k].sum()
+        shared[:, :, k] = whole * (shared[:, :, k] / foreseen if foreseen > 0 else 0.5 / len(shared))
+    ncm, lithium = state.ncm, 0.0
+    for halves, plain in zip(shared, seen.plain, strict=True):
+        charge, discharge = (
+            Exposure(**dict(zip(EXPOSED, map(float, half), strict=True)), temperature=total.temperature)
+            for half in halves
+        )
+        aged = ageing.age_cycle(losses, ncm, charge, float(plain[CHARGED]), never, discharge)
+        lithium += (aged.rock_salt - ncm.rock_salt) * float(plain[TURNED]) * FULL_CHARGE
+        ncm = aged
+    return ncm, lithium
 
 
 def _driven(bench: Bench, contacts: Contacts, course: Course, seen: Foreseen) -> tuple[Contacts, Contacts, float]:

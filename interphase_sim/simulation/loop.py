@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from interphase_sim import losses
+from interphase_sim import ageing
+from interphase_sim.ageing import Effect, Exposure
 from interphase_sim.cell.runner import Degradation, History
 from interphase_sim.errors import SolverFailure
 from interphase_sim.interphase import contacts as ct
@@ -32,18 +33,19 @@ from interphase_sim.simulation.state import State as State
 from interphase_sim.simulation.state import begin as begin
 from interphase_sim.simulation.state import degradation as degradation
 from interphase_sim.simulation.state import design_of as design_of
+from interphase_sim.simulation.state import exposure, never_connected
 from interphase_sim.simulation.state import ledger_residual as ledger_residual
 from interphase_sim.simulation.state import oxidation_charge as oxidation_charge
 from interphase_sim.simulation.state import parasitic_charge as parasitic_charge
 from interphase_sim.simulation.state import prepare as prepare
-from interphase_sim.simulation.state import rock_salt_share as rock_salt_share
 
 
 @dataclass
 class Half:
     """What one half-cycle delivered: charge [A s kg-1], energy [V A s kg-1], its curve; of its steps those that ran,
     by their index in the cycle and as solved, those that were skipped because they were at their limit before they
-    began, and those whose exchange with the contacts did not settle; whether a step ran into its time limit."""
+    began, and those whose exchange with the contacts did not settle; whether a step ran into its time limit; what
+    moved the NCM."""
 
     charge: float = 0.0
     energy: float = 0.0
@@ -54,6 +56,7 @@ class Half:
     histories: list[History] = field(default_factory=list)
     skipped: list[int] = field(default_factory=list)
     unsettled: list[int] = field(default_factory=list)
+    exposure: Exposure = field(default_factory=Exposure)
 
     @property
     def has_no_capacity(self) -> bool:
@@ -81,7 +84,7 @@ def half_cycle(bench: Bench, state: State, steps: tuple[Step, ...], offset: int)
 
     A step that is at its limit before it begins is skipped, as if it were not in the protocol.
     """
-    half, reached = Half(), None
+    half, reached, before = Half(), None, state
     sign = 1.0 if offset else -1.0
     for index, step in enumerate(steps, offset):
         found = None if reached and _asks_no_more(bench, step, reached, -sign) else advance(bench, state, step, index)
@@ -96,6 +99,8 @@ def half_cycle(bench: Bench, state: State, steps: tuple[Step, ...], offset: int)
         half.hit_time_limit |= _hit_time_limit(step, history)
         _record(half, history, sign / bench.design.ncm_mass)
         reached = _limit_reached(bench, step, history, sign)
+    swing, time = state.swings - before.swings, state.elapsed - before.elapsed
+    half.exposure = exposure(bench, before.contacts, state.contacts, swing, time)
     return state, half
 
 
@@ -143,9 +148,8 @@ def cycle(bench: Bench, state: State, number: int) -> tuple[State, Half, Half]:
     count = len(charge_steps) + len(discharge_steps)
     state = replace(state, rates=(*state.rates[:count], *[None] * (count - len(state.rates))))
     state, charge = half_cycle(bench, state, charge_steps, 0)
-    state = replace(
-        state, ncm=losses.isolate(bench.scenario.kinetics, state.ncm, state.mean, 1.0 - bench.design.utilisation)
-    )
+    losses, never = bench.scenario.kinetics.losses, never_connected(bench)
+    state = replace(state, ncm=ageing.charged(losses, state.ncm, state.mean, never))
     if charge.has_no_capacity:
         return state, charge, Half()
     try:
@@ -195,13 +199,9 @@ def split_losses(bench: Bench, first: State, now: State, numbers: tuple[int, int
         for before, rates in zip(earlier, now.rates, strict=False)
     ]
     without = [current + change for current, change in zip(parasitic, undone, strict=True)]
-    share = {
-        "film": replace(effect, film=fresh.film),
-        "slow_lithiation": replace(effect, log_diffusion=fresh.log_diffusion, hindrance_shift=fresh.hindrance_shift),
-        "isolation": replace(effect, connected=effect.connected + now.ncm.isolated - first.ncm.isolated),
-        "rock_salt": replace(effect, connected=effect.connected + now.ncm.rock_salt - first.ncm.rock_salt),
-        "electrolyte_oxidation": effect,
-    }
+    losses = bench.scenario.kinetics.losses
+    share = {name: _without(effect, ageing.undone(losses, name, now.ncm, first.ncm)) for name in ageing.CHANNELS}
+    share["film"] = replace(effect, film=fresh.film)
     currents = {name: without if name == "electrolyte_oxidation" else parasitic for name in share}
     changed = [name for name in share if share[name] != effect or currents[name] != parasitic]
 
@@ -213,6 +213,17 @@ def split_losses(bench: Bench, first: State, now: State, numbers: tuple[int, int
     gained = dict.fromkeys(share, 0.0)
     gained |= {name: capacity(share[name], currents[name]) - base for name in changed}
     return gained | {"interaction": lost - sum(gained.values())}
+
+
+def _without(effect: Degradation, undone: tuple[Effect, float]) -> Degradation:
+    """A degradation with the effect of one channel undone."""
+    diffusion, connected = undone
+    return replace(
+        effect,
+        log_diffusion=effect.log_diffusion + diffusion.log_diffusion,
+        hindrance_shift=effect.hindrance_shift + diffusion.hindrance_shift,
+        connected=effect.connected + connected,
+    )
 
 
 def _or_still(rates: Rates | None) -> Rates:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from interphase_sim import losses
+from interphase_sim import ageing
+from interphase_sim.ageing import Exposure, Ncm
 from interphase_sim.cell.design import FARADAY, NCM_MOLAR_MASS, CellDesign
 from interphase_sim.cell.runner import Cell, Degradation
 from interphase_sim.interphase import contacts as ct
 from interphase_sim.interphase.contacts import Contacts, Setting
-from interphase_sim.losses import Ncm
 from interphase_sim.scenario import Scenario
 
 MAH_PER_G = 3.6e3  # A s kg-1 in one mAh g-1
@@ -91,26 +91,33 @@ def begin(bench: Bench) -> State:
     fresh = ct.pristine(bench.setting)
     dosed = ct.contact_dose(bench.setting, fresh)
     y = bench.cell.start()
-    decay = losses.contact_decay(bench.scenario.kinetics, ct.layer_thickness(dosed), 0.0)
-    idle = 1.0 - bench.design.utilisation
-    ncm = Ncm(log_contact=decay, isolated=idle, isolated_lithium=idle * bench.full)
-    share = rock_salt_share(bench, ncm, fresh, dosed)
-    lithium = share * bench.full * FULL_CHARGE
+    idle = never_connected(bench)
+    ncm = Ncm(isolated=idle, isolated_lithium=idle * bench.full)
+    ncm = ageing.age(bench.scenario.kinetics.losses, ncm, exposure(bench, fresh, dosed))
+    lithium = ncm.rock_salt * bench.full * FULL_CHARGE
     return State(
         cell=y,
         contacts=dosed,
-        ncm=replace(ncm, rock_salt=share),
+        ncm=ncm,
         owed=parasitic_charge(bench, dosed) + lithium,
         lost_to_rock_salt=lithium,
         mean=bench.full,
     )
 
 
-def rock_salt_share(bench: Bench, ncm: Ncm, before: Contacts, after: Contacts) -> float:
-    """Share of all NCM that turned to rock salt while contacts changed [1]."""
-    gone = _uptake(after) - _uptake(before)
-    share = losses.rock_salt_growth(bench.scenario.kinetics, gone, bench.setting.areas["ncm"])
-    return min(share, 0.999 * ncm.connected)
+def never_connected(bench: Bench) -> float:
+    """Share of the NCM that has no contact from the start [1]."""
+    return 1.0 - bench.design.utilisation
+
+
+def exposure(bench: Bench, before: Contacts, after: Contacts, swing: float = 0.0, time: float = 0.0) -> Exposure:
+    """What moves the NCM while its contacts change, over a time [s] with so many full delithiation swings [1].
+
+    Of the NCM, one formula unit is reduced per oxygen lost.
+    """
+    gone = (_uptake(after) - _uptake(before)) * bench.setting.areas["ncm"]
+    growth = ct.layer_thickness(after) - ct.layer_thickness(before)
+    return Exposure(growth, gone * NCM_MOLAR_MASS, swing, time, bench.setting.temperature)
 
 
 def _uptake(contacts: Contacts) -> float:
@@ -133,19 +140,21 @@ def _charge(bench: Bench, contacts: Contacts, counted: str) -> float:
 
 
 def degradation(bench: Bench, state: State, guess: Rates, parasitic: float) -> Degradation:
-    """The contacts' effect on the cell at the start of a step, with its expected drift."""
-    kinetics = bench.scenario.kinetics
-    on = kinetics.losses.film
-    log_diffusion, shift = losses.slow_lithiation(kinetics, state.ncm.log_contact)
-    log_diffusion_rate, shift_rate = losses.slow_lithiation(kinetics, guess.log_contact)
+    """The contacts' effect on the cell at the start of a step, with its expected drift.
+
+    The film and ln of the working contact drift linearly; what is turned to rock salt acts by its mean; variables of
+    further laws act from the next step on.
+    """
+    losses, ncm = bench.scenario.kinetics.losses, state.ncm
+    now, drift = ageing.effect(losses, ncm), ageing.drift(losses, ncm, guess.log_contact)
     return Degradation(
-        film=ct.film_resistance(bench.setting, state.contacts) if on else 0.0,
-        film_rate=guess.film if on else 0.0,
-        log_diffusion=log_diffusion,
-        log_diffusion_rate=log_diffusion_rate,
-        hindrance_shift=shift,
-        hindrance_shift_rate=shift_rate,
-        connected=state.ncm.connected - turning_share(state, guess),
+        film=ct.film_resistance(bench.setting, state.contacts) if losses.film else 0.0,
+        film_rate=guess.film if losses.film else 0.0,
+        log_diffusion=now.log_diffusion,
+        log_diffusion_rate=drift.log_diffusion,
+        hindrance_shift=now.hindrance_shift,
+        hindrance_shift_rate=drift.hindrance_shift,
+        connected=ncm.connected - turning_share(state, guess),
         parasitic=parasitic * bench.design.ncm_mass,
     )
 

@@ -9,9 +9,9 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from interphase_sim import units
 from interphase_sim.errors import InputError
+from interphase_sim.fields import BelowOne, Parameter, Quantity, Section
 from interphase_sim.results import VARIABLES
 from interphase_sim.scenario import checked_name, quantity_of
-from interphase_sim.scenario.fields import BelowOne, Parameter, Quantity, Section
 
 OUTPUTS = tuple(name for name, row in VARIABLES.items() if row.dims == ("cycle",))
 USUAL = ("discharge_capacity", "coulombic_efficiency", "film_resistance_geometric", "layer_thickness")

@@ -45,7 +45,8 @@ _DECIDING = (
     "materials/*",
     "arrhenius.py",
     "coating.py",
-    "losses.py",
+    "ageing/*.py",
+    "fields.py",
     "units.py",
     "sweeps/worker.py",
 )

@@ -24,7 +24,8 @@ DECIDING = (
     "interphase_sim/materials/*.py",
     "interphase_sim/arrhenius.py",
     "interphase_sim/coating.py",
-    "interphase_sim/losses.py",
+    "interphase_sim/ageing/*.py",
+    "interphase_sim/fields.py",
     "interphase_sim/units.py",
     "validation/particulate/runs.py",
 )
