@@ -13,7 +13,6 @@ import xarray as xr
 
 from interphase_sim import measured, plot, results
 from interphase_sim.errors import InputError
-from interphase_sim.interphase.contact_models.unit_cell import CUTS
 from interphase_sim.scenario import Scenario, load_scenario
 from interphase_sim.validate import closure, criteria, pair, study
 from interphase_sim.validate.judge import CELLS, judge, scenario_of
@@ -76,6 +75,8 @@ def _all_stored(folder: Path) -> dict[str, xr.Dataset]:
 
 def _expected_maps(scenarios: Iterable[Scenario]) -> list[str]:
     """Figures of the unit cells that coatings with gaps will have."""
+    from interphase_sim.interphase.contact_models.unit_cell import CUTS  # with Numba, which stored results do not need
+
     return [plot.map_file(s.name) for s in scenarios if s.coating and s.coating.contact in CUTS]
 
 
