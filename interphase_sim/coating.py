@@ -1,4 +1,4 @@
-"""A coating on NCM622: from its descriptors to oxygen exchange, ionic resistance and the patches of a contact.
+"""A coating on NCM622: from its descriptors to oxygen exchange and ionic resistance, whatever model its contact has.
 
 Geometry: particles of thickness h cover the share theta of the oxide that touches electrolyte; the rest lies in
 gaps of radius r_p, one per unit cell of radius r_c = r_p / sqrt(1 - theta).  A filler closes a share of the gaps: they
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from interphase_sim import materials
 from interphase_sim.arrhenius import arrhenius
@@ -18,8 +19,6 @@ from interphase_sim.scenario import Coating, Kinetics, Parameter, gap_share
 ROOM = 298.15
 ROCK_SALT_VOLUME = 11.2e-6  # m3 mol-1 of NiO-type rock salt, one formula unit per oxygen lost
 CLOSE_PACKED = 0.907  # largest coverage of a plane by equal discs
-MIXED_ABOVE, SEPARATE_BELOW = 1.0, 0.1  # bounds of L/(2 r_c) within which a laterally uniform layer is trusted
-WIDEST = 25e-9  # m, distance of gaps up to which the closure's few rings keep its capacities within 1 mAh/g
 
 
 @dataclass(frozen=True)
@@ -135,7 +134,6 @@ def shield(coating: Coating, temperature: float) -> Shield:
         )
         resistance = shells / sigma
     thickness = coating.thickness.si
-    radius = coating.gap_radius.si if coating.gap_radius is not None else 0.5 * thickness
     filler = None
     if coating.filler == "carbonate":
         filler = _conductivity(
@@ -147,33 +145,17 @@ def shield(coating: Coating, temperature: float) -> Shield:
         # nothing is known of its activation energy either: without one it is as conductive at every temperature
         energy = coating.filler_activation_energy.si if coating.filler_activation_energy else 0.0
         filler = coating.filler_conductivity.si * arrhenius(energy, temperature, ROOM)
-    return Shield((thickness - shells) / core, thickness, radius, filler, resistance / 2)
+    return Shield((thickness - shells) / core, thickness, gap_radius(coating), filler, resistance / 2)
 
 
 def block_resistance(cover: Shield, coverage: float, exposed: float) -> float:
     """Resistance across coating and filled gaps side by side, per area that is not exposed [ohm m2]."""
-    return (1.0 - exposed) / _covered(cover, 1.0 - coverage, exposed)
-
-
-def around_a_gap(coating: Coating) -> bool:
-    """Whether the contact is a unit cell around one gap, finely ("resolved") or coarsely ("closure") cut."""
-    return coating.contact in ("closure", "resolved")
+    return (1.0 - exposed) / covered_conductance(cover, 1.0 - coverage, exposed)
 
 
 def all_filled(coating: Coating) -> bool:
     """Whether no gap is left open."""
     return coating.filler_coverage.si >= 1
-
-
-def refuse_overpacking(coating: Coating) -> None:
-    """Raise InputError for coverage that touching particles cannot reach: it has no unit cell around a gap."""
-    coverage = coating.coverage.si
-    if coating.filler == "electrolyte" and coverage > CLOSE_PACKED:
-        raise InputError(
-            f'coating.coverage: with contact = "{coating.contact}" touching particles cover at most {CLOSE_PACKED}, '
-            f"not {coverage:g}; set coating.coverage to {CLOSE_PACKED} or less, or coating.filler to what else covers "
-            "the oxide between them, carbonate or residue"
-        )
 
 
 def filled_rate(coating: Coating, exchange: float, hidden: float) -> float:
@@ -186,63 +168,60 @@ def filled_rate(coating: Coating, exchange: float, hidden: float) -> float:
     return exchange / (1.0 + exchange * coating.thickness.si / coating.filler_diffusivity.si)
 
 
-def patches(coating: Coating | None, coverage: float, kinetics: Kinetics, temperature: float) -> tuple[Patch, ...]:
-    """The patches of a contact: one when bare or "mixed", exposed and covered in parallel when "separate".
+class WaysIn(NamedTuple):
+    """How oxygen enters a coated contact.
 
-    Exposed oxide exchanges through 1/(kappa_0 f) + h/D_gap + (pi r_p/(4 D)) (1 - sqrt(1 - theta))^1.5 + L_rs/D_rs.
-    Filled gaps count as covered for the filled share. Patches side by side need no constriction. A unit
-    cell knows its gap: no resistance of it is left, kappa_cov is per covered area, v per exposed area.
+    exposed: share of the contact where oxide meets electrolyte [1]; exchange: that of exposed oxide at unit activity
+    [m s-1]; coated, under_filler: that of oxide under coating and under filler; hidden: the mean of all that is not
+    exposed; gap: resistance of the gaps' electrolyte, h/D_gap [s m-1]; rock_salt: that of rock salt per oxygen lost
+    [s m-1 per mol m-2].
     """
-    oxygen = kinetics.oxygen
-    kappa = oxygen.exchange.si
-    rs = ROCK_SALT_VOLUME / oxygen.rocksalt_diffusivity.si
-    if coating is None or coverage <= 0:
-        return (Patch(1.0, 1.0, kappa, 0.0, 0.0, rs),)
-    share = coating.filler_coverage.si
+
+    exposed: float
+    exchange: float
+    coated: float
+    under_filler: float
+    hidden: float
+    gap: float
+    rock_salt: float
+
+
+def ways_in(coating: Coating, coverage: float, kinetics: Kinetics) -> WaysIn:
+    """The ways of oxygen into a contact at a coverage above zero; filled gaps count as covered for the filled share."""
+    exchange, share = kinetics.oxygen.exchange.si, coating.filler_coverage.si
     exposed = (1.0 - coverage) * (1.0 - share)
-    coated = kappa * covered_rate_factor(coating)
-    under_filler = filled_rate(coating, kappa, coated)
+    coated = exchange * covered_rate_factor(coating)
+    under_filler = filled_rate(coating, exchange, coated)
     hidden = (coverage * coated + (1.0 - coverage) * share * under_filler) / (1.0 - exposed) if share else coated
-    if around_a_gap(coating):
-        if all_filled(coating):
-            return (Patch(1.0, 1.0 - coverage, under_filler, coated, 0.0, rs),)
-        return (Patch(1.0, exposed, kappa, hidden, 0.0, rs),)
+    gap = coating.thickness.si / kinetics.oxygen.gap_diffusivity.si
+    return WaysIn(exposed, exchange, coated, under_filler, hidden, gap, rock_salt(kinetics))
+
+
+def rock_salt(kinetics: Kinetics) -> float:
+    """Resistance of rock salt to oxygen per oxygen lost from exposed oxide [s m-1 per mol m-2]."""
+    return ROCK_SALT_VOLUME / kinetics.oxygen.rocksalt_diffusivity.si
+
+
+def bare_patch(kinetics: Kinetics) -> Patch:
+    """A contact that is exposed everywhere."""
+    return Patch(1.0, 1.0, kinetics.oxygen.exchange.si, 0.0, 0.0, rock_salt(kinetics))
+
+
+def refuse_closed_gaps(coating: Coating) -> None:
+    """Raise InputError where all gaps are filled, for a contact that lets oxygen in by open ones."""
     if all_filled(coating):
         raise InputError(
             f'coating.filler_coverage must lie below 1 with contact = "{coating.contact}", which needs an open gap; '
             'contact = "closure" or "resolved" does not'
         )
-    gap = coating.thickness.si / oxygen.gap_diffusivity.si
-    if coating.contact == "separate":
-        return (Patch(exposed, 1.0, kappa, 0.0, gap, rs), Patch(1.0 - exposed, 0.0, 0.0, hidden, 0.0, 0.0))
-    radius = coating.gap_radius.si if coating.gap_radius is not None else 0.5 * coating.thickness.si
-    spread = math.pi * radius / (4 * oxygen.diffusivity.si) * constriction(coverage)
-    return (Patch(1.0, exposed, kappa, (1.0 - exposed) * hidden, gap + spread, rs / exposed),)
 
 
-def contact_resistance(
-    parts: tuple[Patch, ...], layers: list[float], near: list[float], cover: Shield | None, coverage: float
-) -> float:
-    """Film resistance of the whole contact [ohm m2 of contact area].
-
-    layers: resistance of each patch's layer; near: conductivity of the layer in the gaps [S m-1]. Through a
-    mixed contact, current reaches the oxide by the open gaps, (h/sigma)(1/e - 1) + (pi r_p/(4 sigma e)) (1 -
-    sqrt(1 - theta))^1.5 with e the exposed share (the layer already counts h over the whole area), side by side
-    with filled gaps and coating. Separate patches conduct in parallel.
-    """
-    if cover is None:
-        return layers[0]
-    gaps = 1.0 - coverage
-    if len(parts) == 2:
-        closed = layers[1] + 1.0 / _covered(cover, gaps, parts[0].area) * parts[1].area
-        return 1.0 / (parts[0].area / layers[0] + parts[1].area / closed) if layers[0] > 0 else 0.0
-    exposed, sigma = parts[0].exposed, near[0]
-    narrowing = math.pi * cover.gap_radius / (4 * sigma) * constriction(coverage)
-    through = cover.thickness / sigma * (1.0 / exposed - 1.0) + narrowing / exposed
-    return layers[0] + (1.0 / (1.0 / through + _covered(cover, gaps, exposed)) if through > 0 else 0.0)
+def gap_radius(coating: Coating) -> float:
+    """Radius of a gap [m], without one that is given half a particle."""
+    return coating.gap_radius.si if coating.gap_radius is not None else 0.5 * coating.thickness.si
 
 
-def _covered(cover: Shield, gaps: float, exposed: float) -> float:
+def covered_conductance(cover: Shield, gaps: float, exposed: float) -> float:
     """Conductance of coating and filled gaps per contact area [S m-2]."""
     filler = cover.gap_conductivity / cover.thickness if cover.gap_conductivity else 0.0
     return (gaps - exposed) * filler + (1.0 - gaps) / cover.covered
@@ -260,26 +239,9 @@ def regime(coating: Coating | None, coverage: float, layer: float) -> float:
     return layer / gap_distance(coating, coverage)
 
 
-def doubt(coating: Coating | None, coverage: float, layer: float) -> str | None:
-    """Why the contact cannot be trusted as chosen at a layer thickness [m], or None."""
-    distance, reached = gap_distance(coating, coverage), regime(coating, coverage, layer)
-    if coating is None or math.isnan(distance):
-        return None
-    outside = {
-        "closure": distance > WIDEST,
-        "mixed": reached < MIXED_ABOVE,
-        "separate": reached > SEPARATE_BELOW,
-        "resolved": False,
-    }
-    if not outside[coating.contact]:
-        return None
-    if coating.contact == "closure":
-        return (
-            f'the gaps lie {1e9 * distance:.3g} nm apart; the few rings of contact = "closure" hold up to '
-            f'{1e9 * WIDEST:g} nm, "resolved" holds beyond'
-        )
-    bound = f"above {MIXED_ABOVE:g}" if coating.contact == "mixed" else f"below {SEPARATE_BELOW:g}"
+def outside_regime(reached: float, contact: str, bound: str) -> str:
+    """That a contact is outside the layer thicknesses over the distance of gaps for which it is made."""
     return (
-        f'layer over gap distance L/(2 r_c) is {reached:.2g}; contact = "{coating.contact}" holds {bound}, in between '
+        f'layer over gap distance L/(2 r_c) is {reached:.2g}; contact = "{contact}" holds {bound}, in between '
         'it decides the answer; "closure" and "resolved" do not'
     )

@@ -21,7 +21,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
-from interphase_sim import ageing
+from interphase_sim import ageing, chemistry
 from interphase_sim.errors import InputError
 from interphase_sim.files import as_path
 from interphase_sim.measured import SOURCE, Measured
@@ -40,7 +40,6 @@ _SYMBOLS = {"s": "□", "o": "○", "D": "◇", "^": "△", "v": "▽", "P": "�
 _BOTH, _DIFFERENCE = "both", "difference_"
 _INTERFACE_STYLES: dict[str, Any] = {"ncm": "-", "carbon": "--", "collector": ":"}
 _INTERFACE_NAMES = {"ncm": "at NCM", "carbon": "at carbon", "collector": "at the collector"}
-_PRODUCTS = {"phosphate": "Phosphate", "sulfate": "Sulfate and sulfite", "oxidised_sulfur": "Oxidised sulfur"}
 
 _CYCLE_LABEL = "Cycle number"
 _CAPACITY_UNIT = "mAh g⁻¹"
@@ -399,8 +398,8 @@ def interphase(results: Results) -> Figure:
     cells = _cells(_as_results(results, "cycle", "output_cycle", "amount", "profile", "depth"))
     outputs = _output_cycles(cells)
     figure = Figure(figsize=(9.4, 6.4), layout="constrained")
-    panels = figure.subplots(2, 3)
-    for column, (species, title) in enumerate(_PRODUCTS.items()):
+    panels = figure.subplots(2, len(chemistry.TITLES))
+    for column, (species, title) in enumerate(chemistry.TITLES.items()):
         above, below = panels[:, column]
         for cell in cells:
             _amounts_of(above, cell, species)
@@ -440,7 +439,7 @@ def _front(cells: Sequence[_Cell]) -> float:
     """Depth [nm] a little beyond the deepest place where a product reaches 1 % of its maximum."""
     deepest = 0.0
     for cell in cells:
-        for species in _PRODUCTS:
+        for species in chemistry.TITLES:
             profile = np.nan_to_num(_at_ncm(cell, species).values)
             reached = (profile > 0.01 * profile.max(initial=0.0)).any(axis=0)
             deepest = max(deepest, cell.data["depth"].values[reached].max(initial=0.0))
@@ -472,12 +471,13 @@ def unit_cell(result: Results) -> Figure:
         raise InputError('no unit cell to draw: only coatings with contact = "resolved" or "closure" have one')
     outputs = [int(n) for n in result["output_cycle"].values]
     figure = Figure(figsize=(10.4, 0.9 + 2.7 * max(len(outputs), 1)), layout="constrained")
-    panels = figure.subplots(max(len(outputs), 1), len(_PRODUCTS) + 1, sharex=True, sharey=True, squeeze=False)
-    maps = [(title, "mol L⁻¹", 1e-3 * result["unit_cell"].sel(species=name)) for name, title in _PRODUCTS.items()]
+    panels = figure.subplots(max(len(outputs), 1), len(chemistry.TITLES) + 1, sharex=True, sharey=True, squeeze=False)
+    fields = {title: result["unit_cell"].sel(species=name) for name, title in chemistry.TITLES.items()}
+    maps = [(title, "mol L⁻¹", 1e-3 * field) for title, field in fields.items()]
     maps.append(("Ionic conductivity", "S m⁻¹", result["unit_cell_conductivity"]))
     for column, (title, unit, field) in enumerate(maps):
         drawn = [_map(panels[k, column], result, field.sel(output_cycle=n)) for k, n in enumerate(outputs)]
-        _same_colours(drawn, field, logarithmic=column == len(_PRODUCTS))
+        _same_colours(drawn, field, logarithmic=column == len(chemistry.TITLES))
         panels[0, column].set_title(title)
         panels[-1, column].set_xlabel("Distance from the axis (nm)")
         if drawn:
@@ -510,7 +510,7 @@ def _reaction_height(result: xr.Dataset) -> float:
     """Height [nm] that shows the coating and all places where a product reaches 1 % of its maximum."""
     height = result["row_height"].values
     highest = 2 * float(height[1:][np.isnan(result["unit_cell_conductivity"].values).any((0, 2))].max(initial=0.0))
-    for name in _PRODUCTS:
+    for name in chemistry.TITLES:
         field = np.nan_to_num(result["unit_cell"].sel(species=name).values)
         reached = (field > 0.01 * field.max(initial=0.0)).any((0, 2))
         highest = max(highest, 1.1 * float(height[1:][reached].max(initial=0.0)))

@@ -20,7 +20,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from interphase_sim import ageing, unfinished
+from interphase_sim import ageing, chemistry, unfinished
 from interphase_sim.errors import InputError
 from interphase_sim.files import as_path
 
@@ -29,7 +29,7 @@ FILE_NAME = "result.nc"
 SEAL = b"\ninterphase-sim, SHA-256 of all before: "  # behind the netCDF content, where HDF5 minds nothing
 
 INTERFACES = ("ncm", "carbon", "collector")
-SPECIES = ("oxygen", "thiophosphate", "phosphate", "sulfate", "oxidised_sulfur", "P2S5")
+SPECIES = chemistry.LABELS
 CHANNELS = (*ageing.CHANNELS, "interaction")
 CURVES = ("charge", "discharge")
 

@@ -15,6 +15,9 @@ from interphase_sim.arrhenius import arrhenius
 from interphase_sim.cell.parameters import ocp_table
 from interphase_sim.errors import InputError
 from interphase_sim.interphase import column, contacts, kernels
+from interphase_sim.interphase.contact_models.bare import Bare
+from interphase_sim.interphase.contact_models.interface import rates
+from interphase_sim.interphase.contact_models.unit_cell import UnitCell
 from interphase_sim.interphase.contacts import Contacts, Setting
 from interphase_sim.scenario import load_scenario
 
@@ -25,6 +28,13 @@ EXACT = 1e-12  # relative: the same products in another order
 
 def setting(name: str = "bare", changes: Mapping[str, Any] = NOTHING) -> Setting:
     return contacts.setting(scenario(name, changes), AREAS, 0.4)
+
+
+def unit_cell(changes: Mapping[str, Any]) -> tuple[Setting, UnitCell]:
+    """A coated contact around a gap, and its model."""
+    s = setting("coated", changes)
+    assert isinstance(s.model, UnitCell)
+    return s, s.model
 
 
 def charge(s: Setting, hours: float = 5.0) -> column.Drive:
@@ -90,7 +100,7 @@ def test_a_fresh_contact_is_untouched_everywhere() -> None:
 def test_every_rate_follows_the_same_arrhenius_factor() -> None:
     s = setting("coated")
     patch = contacts.pristine(s).patches[0]
-    hot, ref = (contacts._rates(s.kinetics, patch, t) for t in (338.15, 318.15))
+    hot, ref = (rates(s.kinetics, patch, t) for t in (338.15, 318.15))
     factor = arrhenius(s.kinetics.oxygen.activation_energy.si, 338.15, 318.15)
     assert factor > 2.5
     for name in ("k1", "k2", "k4", "k3", "k3b", "d0", "kappa_0", "kappa_cov"):
@@ -237,11 +247,10 @@ RESOLVED = {"coating.contact": "resolved"}
 
 
 def test_a_resolved_contact_lies_around_one_open_gap() -> None:
-    s = setting("coated", RESOLVED)
-    assert s.rings is not None
-    assert s.rings.geometry.gap == near(1.2e-9, rel=EXACT)
-    assert s.rings.geometry.covered == near(0.9, rel=EXACT)
-    assert s.rings.width.sum() == near(0.7e-6, rel=EXACT)  # the column's electrolyte
+    s, model = unit_cell(RESOLVED)
+    assert model.rings.geometry.gap == near(1.2e-9, rel=EXACT)
+    assert model.rings.geometry.covered == near(0.9, rel=EXACT)
+    assert model.rings.width.sum() == near(0.7e-6, rel=EXACT)  # the column's electrolyte
     fresh = contacts.pristine(s)
     assert contacts.layer_thickness(fresh) == 0.0
     assert all(abs(amount) < 1e-16 for amount in contacts.amounts(fresh)["ncm"].values())  # differences of sums
@@ -257,13 +266,10 @@ def test_filled_gaps_are_coating_to_a_resolved_contact() -> None:
         "coating.filler_conductivity": 1e-8,
     }
     filler["numerics.unit_cell_rings"] = 20
-    s = setting("coated", RESOLVED | filler)
-    assert s.rings is not None
-    assert s.block is not None
-    assert s.rings.geometry.covered == near(0.95, rel=EXACT)
-    assert s.shield is not None
-    across = 2 * s.block.skin + 15e-9 / s.block.vertical
-    conductance = 0.9 / s.shield.covered + 0.05 * 1e-8 / 15e-9
+    _, model = unit_cell(RESOLVED | filler)
+    assert model.rings.geometry.covered == near(0.95, rel=EXACT)
+    across = 2 * model.block.skin + 15e-9 / model.block.vertical
+    conductance = 0.9 / model.cover.covered + 0.05 * 1e-8 / 15e-9
     assert across == near(0.95 / conductance, rel=1e-9)  # differences of resistances
 
 
@@ -274,15 +280,14 @@ FILLED: dict[str, Any] = {"coating.filler": "residue", "coating.filler_coverage"
 def test_filled_gaps_that_are_like_the_coating_make_it_a_closed_one(contact: str) -> None:
     """One exchange and one resistance across everywhere: a column on the same rows, and a resistance in series."""
     changes = FILLED | {"coating.contact": contact, "coating.covered_rate": 0.025, "coating.filler_conductivity": 1e-8}
-    s = setting("coated", changes)
-    assert s.rings is not None
-    assert s.block is not None
-    assert s.rings.geometry.height == near(0.7e-6 + 15e-9, rel=EXACT)
-    alike = replace(s, block=replace(s.block, skin=0.0, filler=s.block.vertical))
-    fresh, across = contacts.pristine(alike), 15e-9 / s.block.vertical
+    s, model = unit_cell(changes)
+    assert model.rings.geometry.height == near(0.7e-6 + 15e-9, rel=EXACT)
+    plain = replace(model.block, skin=0.0, filler=model.block.vertical)
+    alike = replace(s, model=replace(model, block=plain))
+    fresh, across = contacts.pristine(alike), 15e-9 / model.block.vertical
     assert contacts.film_resistance(alike, fresh) == near(across, rel=1e-6)  # beside 0.7 um of electrolyte
     old = aged(s)
-    per_ring = old.ncm[0].u.reshape(2, -1).sum(axis=0) / s.rings.share
+    per_ring = old.ncm[0].u.reshape(2, -1).sum(axis=0) / model.rings.share
     np.testing.assert_allclose(per_ring, per_ring[0], rtol=2e-4)  # rock salt forms under the gap alone
     assert contacts.amounts(old)["ncm"]["electrons"] < 0  # no electron leaves through a solid
 
@@ -305,11 +310,9 @@ def test_without_an_open_gap_patches_are_refused(contact: str) -> None:
 
 
 def test_the_coating_is_its_core_between_its_shells() -> None:
-    s = setting("coated", RESOLVED)
-    assert s.block is not None
-    assert s.shield is not None
-    assert 2 * s.block.skin + 15e-9 / s.block.vertical == near(s.shield.covered, rel=EXACT)
-    assert s.block.skin == near(1e-9 / (1e-7 * arrhenius(0.7 * 1.602176634e-19, 318.15, 298.15)), rel=1e-9)
+    _, model = unit_cell(RESOLVED)
+    assert 2 * model.block.skin + 15e-9 / model.block.vertical == near(model.cover.covered, rel=EXACT)
+    assert model.block.skin == near(1e-9 / (1e-7 * arrhenius(0.7 * 1.602176634e-19, 318.15, 298.15)), rel=1e-9)
 
 
 def test_a_resolved_contact_ages_between_the_closures_without_their_assumptions() -> None:
@@ -326,16 +329,17 @@ def test_a_resolved_contact_ages_between_the_closures_without_their_assumptions(
 
 
 def test_fields_and_profile_of_a_resolved_contact_agree() -> None:
-    s = setting("coated", RESOLVED)
+    s, model = unit_cell(RESOLVED)
     old = aged(s)
-    assert s.rings is not None
-    found, sigma = contacts.fields(s, old)
-    phosphate = np.nan_to_num(found[kernels.PO4]) @ s.rings.share
+    fields = contacts.fields(s, old)
+    assert fields is not None
+    found, sigma = fields
+    phosphate = np.nan_to_num(found[kernels.PO4]) @ model.rings.share
     np.testing.assert_allclose(contacts.profiles(s, old)["ncm"][kernels.PO4], phosphate, rtol=EXACT)
     assert s.depth.size == phosphate.size
-    assert np.array_equal(np.isnan(sigma), ~s.rings.electrolyte)
+    assert np.array_equal(np.isnan(sigma), ~model.rings.electrolyte)
     assert np.nanmin(sigma) >= s.sigmas[2] * (1 - 1e-9)  # a mean of three conductivities
-    total = float(phosphate @ np.diff(s.rings.height))
+    total = float(phosphate @ np.diff(model.rings.height))
     assert contacts.amounts(old)["ncm"]["phosphate"] == near(total, rel=1e-9)  # the same sum in another order
 
 
@@ -370,7 +374,7 @@ def test_coverage_beyond_close_packing_is_refused_with_advice_that_helps(contact
     shipped = load_scenario("coated").replace({"coating.contact": contact, "coating.coverage": 0.94})
     with pytest.raises(InputError, match=r"0\.907 or less, or coating\.filler to .* carbonate or residue"):
         contacts.setting(shipped, AREAS, 0.47)
-    assert contacts.setting(shipped.replace(change), AREAS, 0.47).rings is not None
+    assert isinstance(contacts.setting(shipped.replace(change), AREAS, 0.47).model, UnitCell)
 
 
 def test_covered_oxide_of_a_resolved_contact_exchanges_as_the_scenario_says() -> None:
@@ -401,7 +405,7 @@ def test_the_closure_ages_like_the_resolved_contact() -> None:
 def test_a_resolved_contact_without_coverage_is_bare() -> None:
     s = setting("coated", RESOLVED | {"coating.coverage": 0.0, "coating.gap_radius": None})
     bare = setting()
-    assert s.rings is None
+    assert isinstance(s.model, Bare)
     assert contacts.amounts(aged(s)) == contacts.amounts(aged(bare))
     assert contacts.film_resistance(s, aged(s)) == contacts.film_resistance(bare, aged(bare))
 

@@ -12,6 +12,7 @@ import pytest
 from closeness import near
 
 from interphase_sim.interphase import contacts as ct
+from interphase_sim.interphase.contact_models.unit_cell import UnitCell
 from interphase_sim.scenario import Scenario, gap_share
 from interphase_sim.simulation import loop
 from validation.particulate import __main__ as command
@@ -55,8 +56,8 @@ def test_the_outermost_points_have_a_unit_cell_fine_and_coarse() -> None:
             for contact in ("resolved", "closure"):
                 made = points.scenario(BASE, point, contact, 5)
                 s = ct.setting(made, design.contact_areas, 0.47)
-                assert s.rings is not None
-                assert s.rings.geometry.disc == near(point.disc, rel=1e-9)
+                assert isinstance(s.model, UnitCell)
+                assert s.model.rings.geometry.disc == near(point.disc, rel=1e-9)
 
 
 def test_a_scenario_is_the_base_with_another_coating() -> None:
@@ -79,8 +80,9 @@ def test_a_scenario_is_the_base_with_another_coating() -> None:
 
 def test_lateral_conductances_are_changed_and_nothing_else() -> None:
     made = points.scenario(BASE, PAPER, "closure", 5)
-    rings = ct.setting(made, loop.design_of(made).contact_areas, 0.47).rings
-    assert rings is not None
+    model = ct.setting(made, loop.design_of(made).contact_areas, 0.47).model
+    assert isinstance(model, UnitCell)
+    rings = model.rings
     apart = runs.with_lateral(rings, 0.0)
     row = rings.mesh.rows.searchsorted(rings.mesh.one, side="right")
     beside = rings.mesh.rows.searchsorted(rings.mesh.other, side="right") == row

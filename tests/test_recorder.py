@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from interphase_sim import chemistry
 from interphase_sim.simulation import recorder
 from interphase_sim.simulation.loop import Half
 
@@ -77,12 +78,12 @@ def test_a_half_cycle_that_was_over_at_once_has_no_curve() -> None:
 
 def test_dissolved_oxygen_was_stored_below_zero() -> None:
     """The solver's tolerance of oxygen is scaled by ten times its equilibrium concentration."""
-    state = np.ones((10, 3))
-    state[recorder.PROFILE_ROWS["oxygen"]] = -2.0, 0.0, 3.0
-    state[recorder.PROFILE_ROWS["thiophosphate"]] = 6930.0 + 1e-9, 6930.0, 100.0
-    state[recorder.PROFILE_ROWS["phosphate"], 0] = np.nan  # in the coating
-    stored = dict(zip(recorder.PROFILE_ROWS, recorder._species(state, 6930.0), strict=True))
+    state: Any = np.ones((10, 3))
+    state[chemistry.ROWS["oxygen"]] = -2.0, 0.0, 3.0
+    state[chemistry.ROWS["thiophosphate"]] = 6930.0 + 1e-9, 6930.0, 100.0
+    state[chemistry.ROWS["phosphate"], 0] = np.nan  # in the coating
+    stored = dict(zip(chemistry.LABELS, recorder._species(state, 6930.0), strict=True))
     np.testing.assert_array_equal(stored["oxygen"], [0.0, 0.0, 3.0])
     np.testing.assert_array_equal(stored["thiophosphate"], [0.0, 0.0, 6830.0])
     assert np.isnan(stored["phosphate"][0])
-    assert state[recorder.PROFILE_ROWS["oxygen"], 0] == -2.0  # the state goes on as it is: balances are exact
+    assert state[chemistry.ROWS["oxygen"], 0] == -2.0  # the state goes on as it is: balances are exact

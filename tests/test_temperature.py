@@ -19,6 +19,7 @@ from interphase_sim.arrhenius import arrhenius
 from interphase_sim.cell import parameters
 from interphase_sim.cell.runner import Cell
 from interphase_sim.interphase import contacts
+from interphase_sim.interphase.contact_models.unit_cell import block_of
 from interphase_sim.scenario import Scenario, load_scenario
 from interphase_sim.simulation import loop, simulate
 
@@ -191,6 +192,6 @@ def test_the_core_of_a_cold_coating_cancelled_to_zero() -> None:
     assert coat is not None
     cover = coating.shield(coat, 45.0)
     assert cover.covered - 2 * cover.shell == 0.0
-    block = contacts._block(coat, cover)
+    block = block_of(coat, cover)
     assert coat.thickness.si / block.vertical == near(cover.core, rel=1e-12)
     assert cover.core == near(13e-9 / (7e-5 * arrhenius(0.45 * EV, 45.0, ROOM)), rel=1e-9)

@@ -18,7 +18,7 @@ from interphase_sim import units
 from interphase_sim.caching import per_thread
 from interphase_sim.cell import runner
 from interphase_sim.errors import InputError
-from interphase_sim.interphase import column, contacts, unitcell
+from interphase_sim.interphase import column, unitcell
 from interphase_sim.scenario import Scenario
 from interphase_sim.simulation import loop, simulate
 
@@ -112,12 +112,6 @@ def test_threads_shared_what_a_step_writes_to() -> None:
     theirs = at_once(asked)
     assert all(theirs[name] is not mine[name] for name in asked)
     assert all(ask() is mine[name] for name, ask in asked.items())
-
-
-@pytest.mark.parametrize("cached", [contacts.film_resistance, contacts.amounts])
-def test_remembered_results_of_contacts_are_those_of_a_thread(cached: Any) -> None:
-    """One cache of four entries for all threads forgot those of each in turn."""
-    assert type(cached) is type(per_thread(maxsize=4)(len))
 
 
 def test_what_a_thread_remembers_ends_with_it() -> None:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from interphase_sim import chemistry
 from interphase_sim.caching import per_thread
 from interphase_sim.errors import SolverFailure
 from interphase_sim.interphase import kernels
@@ -17,6 +18,8 @@ from interphase_sim.interphase.kernels import Array, Mesh, Rates
 
 ELECTROLYTE_CONCENTRATION = 6930.0  # mol m-3, formula units of Li6PS5Cl (1/144.3 cm3 mol-1)
 MAX_STEPS = 200_000
+PRISTINE = np.array(chemistry.fresh(), dtype=float)  # formula units of every row in electrolyte over exposed oxide
+EXPOSED_ROWS = [species.row for species in chemistry.SPECIES if species.part_of]
 SLICES = 3  # of a cell, over which the layer's resistance is summed
 
 Indices = npt.NDArray[np.intp]
@@ -171,11 +174,15 @@ class Column:
     steps: int = 0
 
 
+def pristine(cells: int, concentration: float) -> Array:
+    """Fresh electrolyte over exposed oxide (10, n) [mol m-3]."""
+    return np.repeat(concentration * PRISTINE[:, None], cells, axis=1)
+
+
 def new_column(grid: Grid, rates: Rates, reach: float, exposed: float) -> Column:
     """A pristine contact whose oxidation by electron transfer reaches ``reach`` [m] over ``exposed`` area share."""
-    y = np.zeros((kernels.N_SPECIES, grid.width.size))
-    y[kernels.PS4] = y[kernels.S2] = rates.t0
-    y[kernels.PS4_EXPOSED] = y[kernels.S2_EXPOSED] = exposed * rates.t0
+    y = pristine(grid.width.size, rates.t0)
+    y[EXPOSED_ROWS] *= exposed
     return Column(grid, rates, np.maximum(0.0, 1.0 - grid.centre / reach), y, np.zeros(2))
 
 
@@ -238,26 +245,10 @@ def advance(column: Column, drive: Drive, tolerance: float) -> Column:
 
 
 def amounts(column: Column) -> dict[str, float]:
-    """Amounts per contact area [mol m-2].
-
-    "released" counts the electrons of R3 and R3b, "electrons" those less what R4 consumed.
-    """
-    y, dz = column.y, column.grid.width
-    total = y @ dz
-    depth = float(dz.sum())
-    t, f, q, e, r = (float(total[i]) for i in (1, 2, 5, 7, 6))
-    r4 = q - (column.rates.t0 * depth - f - e)
-    released = 2 * e + 3 * r
-    return {
-        "oxygen": float(column.u.sum()),
-        "thiophosphate": column.rates.t0 * depth - t,
-        "phosphate": float(total[kernels.PO4]),
-        "sulfate": q,
-        "oxidised_sulfur": float(total[kernels.S0]),
-        "P2S5": r,
-        "released": released,
-        "electrons": released - 2 * r4,
-    }
+    """Amounts per contact area [mol m-2]; see ``chemistry.amounts``."""
+    width = column.grid.width
+    total: list[float] = (column.y @ width).tolist()
+    return chemistry.amounts(total, column.rates.t0 * float(width.sum()), float(column.u.sum()))
 
 
 def spread(column: Column, faces: Array) -> Array:
@@ -265,8 +256,7 @@ def spread(column: Column, faces: Array) -> Array:
 
     Beyond the end of the column all electrolyte is pristine, and exposed.
     """
-    fresh = np.zeros((kernels.N_SPECIES, 1))
-    fresh[[kernels.PS4, kernels.S2, kernels.PS4_EXPOSED, kernels.S2_EXPOSED]] = column.rates.t0
+    fresh = column.rates.t0 * PRISTINE[:, None]
     below = np.cumsum((column.y - fresh) * column.grid.width, axis=1)
     upto = [np.interp(faces, column.grid.faces, np.concatenate(([0.0], total))) for total in below]
     return np.asarray(fresh + np.diff(upto, axis=1) / np.diff(faces))

@@ -34,7 +34,7 @@ import numpy.typing as npt
 from interphase_sim.caching import per_thread
 from interphase_sim.errors import InputError
 from interphase_sim.interphase import kernels
-from interphase_sim.interphase.column import SLICES, Column, Grid, Indices, Slices, faces, slice_up, split
+from interphase_sim.interphase.column import SLICES, Column, Grid, Indices, Slices, faces, pristine, slice_up, split
 from interphase_sim.interphase.kernels import Array, Mesh, Rates
 
 LEVEL = 2.5  # radii from the mouth of the gap beyond which rings are one cell: differences fall by exp(-3.8) a radius
@@ -289,16 +289,14 @@ def electron_reach(grid: Rings, reach: float) -> Array:
 
 def new_cell(grid: Rings, rates: Rates, reach: float) -> Column:
     """A pristine unit cell: a contact's state on rings, advanced and summed up like a column."""
-    n, m = grid.width.size, grid.share.size
-    y = np.zeros((kernels.N_SPECIES, n))
-    y[[kernels.PS4, kernels.S2, kernels.PS4_EXPOSED, kernels.S2_EXPOSED]] = rates.t0
-    return Column(grid, rates, electron_reach(grid, reach), y, np.zeros(2 * m))
+    y = pristine(grid.width.size, rates.t0)
+    return Column(grid, rates, electron_reach(grid, reach), y, np.zeros(2 * grid.share.size))
 
 
 def depth_profile(cell: Column, grid: Rings) -> Array:
     """Concentrations averaged over the contact area by row (10, rows) [mol m-3]; coating counts as pristine."""
-    pristine = new_cell(grid, cell.rates, 1.0).y[:, 0]
-    return np.array([grid.full(y, rest) @ grid.share for y, rest in zip(cell.y, pristine, strict=True)])
+    fresh = pristine(1, cell.rates.t0)[:, 0]
+    return np.array([grid.full(y, rest) @ grid.share for y, rest in zip(cell.y, fresh, strict=True)])
 
 
 @dataclass(frozen=True)
@@ -312,11 +310,11 @@ class Block:
     filler: float | None = None
 
 
-def ionic_resistance(grid: Rings, sigma: Array, block: Block, pristine: float) -> float:
+def ionic_resistance(grid: Rings, sigma: Array, block: Block, untouched: float) -> float:
     """Resistance that layer and coating add to pristine electrolyte [ohm m2 of contact area].
 
     div(sigma grad phi) = 0 with phi = 0 on the oxide and unit current density through z = Z'; the mean
-    potential there less Z/sigma_SE.  sigma (n s,) and ``pristine``: conductivity of the cells' s slices and of
+    potential there less Z/sigma_SE.  sigma (n s,) and ``untouched``: conductivity of the cells' s slices and of
     untouched electrolyte [S m-1].  Slices conduct in series along z and side by side along r.  A face of the coating
     adds its skin; a coating without thickness is its two skins.  Above ``grid.level`` rows current flows along z.
     """
@@ -341,7 +339,7 @@ def ionic_resistance(grid: Rings, sigma: Array, block: Block, pristine: float) -
         reach[:j, k - 1] += block.skin
     around = 2.0 * face / grid.geometry.disc**2 * dz[:top, None] / reach
     phi = _potential(grid.share / rise, around, grid.share / floor, grid.share)
-    return float(grid.share @ (phi[-1] + standing[-1])) + above - grid.geometry.available / pristine
+    return float(grid.share @ (phi[-1] + standing[-1])) + above - grid.geometry.available / untouched
 
 
 def _potential(up: Array, out: Array, floor: Array, inflow: Array) -> Array:

@@ -141,7 +141,7 @@ def _course(numbers: dict[str, Any], arrays: dict[str, Any]) -> Course:
 def _flat(name: str, state: State, arrays: dict[str, Any]) -> dict[str, Any]:
     """Put a state's arrays into ``arrays`` and return its numbers."""
     arrays[f"{name}_cell"] = state.cell
-    columns = (*state.contacts.ncm, state.contacts.electronic)
+    columns = state.contacts.columns
     for k, column in enumerate(columns):
         arrays[f"{name}_y{k}"], arrays[f"{name}_u{k}"] = column.y, column.u
     return {
@@ -160,15 +160,9 @@ def _state(bench: Bench, name: str, numbers: dict[str, Any], arrays: dict[str, A
         step, steps = numbers["steps"][k]
         return replace(column, y=arrays[f"{name}_y{k}"], u=arrays[f"{name}_u{k}"], step=step, steps=steps)
 
-    n = len(contacts.ncm)
-    restored = replace(
-        contacts,
-        ncm=tuple(filled(c, k) for k, c in enumerate(contacts.ncm)),
-        electronic=filled(contacts.electronic, n),
-    )
     return State(
         cell=arrays[f"{name}_cell"],
-        contacts=restored,
+        contacts=contacts.with_columns(filled(column, k) for k, column in enumerate(contacts.columns)),
         ncm=Ncm(**numbers["ncm"]),
         rates=tuple(r and Rates(**r) for r in numbers["rates"]),
         **{key: numbers[key] for key in SCALARS},

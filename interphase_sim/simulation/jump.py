@@ -309,7 +309,7 @@ def loose(bench: Bench) -> Bench:
 @per_thread(maxsize=4)
 def coarse(setting: Setting) -> Setting:
     """The setting for cycles left out, whose few steps in time need not be as accurate as those of every cycle."""
-    return replace(setting, tolerance=COARSER * setting.tolerance, rings_tolerance=COARSER * setting.rings_tolerance)
+    return replace(setting, tolerance=COARSER * setting.tolerance, ncm_tolerance=COARSER * setting.ncm_tolerance)
 
 
 def _landing(bench: Bench, state: State, course: Course, length: int) -> Landing | None:

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from interphase_sim import coating, validity
+from interphase_sim import chemistry, coating, validity
 from interphase_sim.interphase import contacts as ct
-from interphase_sim.interphase import kernels
 from interphase_sim.simulation import jump, loop
 from interphase_sim.simulation.jump import Course
 from interphase_sim.simulation.loop import Bench, Half, State
@@ -24,14 +23,6 @@ if TYPE_CHECKING:
 
 CURVE_POINTS = 200
 INTERFACES = ("ncm", "carbon", "collector")
-PROFILE_ROWS = {
-    "oxygen": kernels.OX,
-    "thiophosphate": kernels.PS4,
-    "phosphate": kernels.PO4,
-    "sulfate": kernels.SO4,
-    "oxidised_sulfur": kernels.S0,
-    "P2S5": kernels.PS25,
-}
 
 
 @dataclass
@@ -66,9 +57,9 @@ class Recorder:
         for number, row in enumerate(self.rows):
             if row:
                 coverage, layer = 1.0 - row["exposed_fraction"], row["layer_thickness"]
-                doubt = coating.doubt(self.bench.scenario.coating, coverage, layer)
-                if doubt:
-                    return [f"cycle {number}: {doubt}"]
+                warning = self.bench.setting.model.validity_warning(coverage, layer)
+                if warning:
+                    return [f"cycle {number}: {warning}"]
         return []
 
     @property
@@ -135,9 +126,10 @@ class Recorder:
         setting, start = self.bench.setting, state.contacts.ncm[0].rates.t0
         found = ct.profiles(setting, state.contacts)
         self.profiles[number] = np.stack([_species(found[i], start) for i in INTERFACES], axis=1)
-        if setting.rings:
-            fields, sigma = ct.fields(setting, state.contacts)
-            self.fields[number] = np.concatenate((_species(fields, start), sigma[None]))
+        fields = ct.fields(setting, state.contacts)
+        if fields:
+            concentrations, sigma = fields
+            self.fields[number] = np.concatenate((_species(concentrations, start), sigma[None]))
 
     def _row(self, state: State, capacities: dict[str, float]) -> None:
         bench, contacts, ncm = self.bench, state.contacts, state.ncm
@@ -164,30 +156,27 @@ class Recorder:
         if self.course:
             self.rows[-1]["solved"] = 1.0
             self.kept[self.cycles] = state.external / loop.MAH_PER_G
-        found = ct.amounts(contacts)
+        found, areas = ct.amounts(contacts), bench.setting.areas
         # mol per m2 of contact times m2 per kg of NCM622, to mol per g
-        self.amounts.append([[found[i][s] * bench.setting.areas[i] * 1e-3 for i in INTERFACES] for s in PROFILE_ROWS])
+        self.amounts.append([[found[i][s] * areas[i] * 1e-3 for i in INTERFACES] for s in chemistry.LABELS])
 
     def dataset(self) -> xr.Dataset:
         """The result of the run, in the terms of the variable table."""
         from interphase_sim import results
 
         outputs = sorted(self.profiles)
-        depth, rings = self.bench.setting.depth, self.bench.setting.rings
-        shape = rings.shape if rings else (0, 0)
-        jumped = self.course is not None
-        values = results.empty(len(self.rows), len(outputs), CURVE_POINTS, depth.size, *shape, jumped=jumped)
+        model, jumped = self.bench.setting.model, self.course is not None
+        sizes = (len(self.rows), len(outputs), CURVE_POINTS, model.depth.size, *model.shape)
+        values = results.empty(*sizes, jumped=jumped)
         for name in self.rows[0].keys() | self.rows[-1].keys():
             values[name] = np.array([row.get(name, math.nan) for row in self.rows])
         values["amount"] = np.moveaxis(np.array(self.amounts), 0, -1)
         if jumped:
             self._fill(values)
-        values["depth"] = depth.copy()
-        if rings:
-            values["ring_radius"], values["row_height"] = rings.radius.copy(), rings.height.copy()
+        values |= {"depth": model.depth.copy(), **model.geometry()}
         for k, number in enumerate(outputs):
             values["profile"][:, :, k] = self.profiles[number]
-            if rings:
+            if number in self.fields:
                 values["unit_cell"][:, k] = self.fields[number][:-1]
                 values["unit_cell_conductivity"][k] = self.fields[number][-1]
             for j, curve in enumerate(self.curves.get(number, ())):
@@ -254,10 +243,9 @@ class Recorder:
 
 
 def _species(found: Any, start: float) -> Any:
-    """The recorded rows of concentrations (10, ...); thiophosphate counts what was consumed [mol m-3]."""
-    rows = np.array([found[row] for row in PROFILE_ROWS.values()])
-    consumed = list(PROFILE_ROWS).index("thiophosphate")
-    rows[consumed] = start - rows[consumed]
+    """The recorded rows of concentrations (10, ...); of what was there from the start, what was consumed [mol m-3]."""
+    recorded = chemistry.LABELLED.values()
+    rows = [species.start * start - found[species.row] if species.start else found[species.row] for species in recorded]
     return np.maximum(rows, 0.0)  # states may lie below zero by the step's tolerance, a concentration cannot
 
 

@@ -10,18 +10,20 @@ from typing import Any
 
 import numpy as np
 
+from interphase_sim import chemistry
 from interphase_sim.cell.runner import Degradation
 from interphase_sim.errors import SolverFailure
 from interphase_sim.interphase import column, kernels
 from interphase_sim.interphase import contacts as ct
 from interphase_sim.interphase.column import Drive
+from interphase_sim.interphase.contact_models.unit_cell import UnitCell
 from interphase_sim.interphase.contacts import Contacts, Setting
 from interphase_sim.interphase.unitcell import Rings
 from interphase_sim.scenario import Scenario, halves
 from interphase_sim.simulation import exchange, loop
 from interphase_sim.simulation.recorder import Recorder
 
-SPECIES = ("oxygen", "thiophosphate", "phosphate", "sulfate", "oxidised_sulfur", "P2S5", "released")
+SPECIES = (*chemistry.LABELS, "released")
 SHAPES = ("midway", "least", "levelness", "through_gap", "over_coating")
 ROWS = ("discharge_capacity", "film_resistance", "layer_thickness")
 LATERAL = {"as it is": 1.0, "none": 0.0, "infinite": 1e6}  # times the conductance between rings
@@ -50,7 +52,7 @@ def aged(scenario: Scenario) -> dict[str, Any]:
         amounts.append(_amounts(state.contacts))
         shapes.append(_shape(bench.setting, state.contacts))
     rows = {name: [_digits(row.get(name, float("nan"))) for row in recorder.rows] for name in ROWS}
-    shield = bench.setting.shield
+    shield = bench.setting.model.shield
     return {
         "scenario": scenario.digest(),
         "status": status,
@@ -74,9 +76,9 @@ def _shape(setting: Setting, contacts: Contacts) -> dict[str, float]:
     """The layer around a gap: how far the electrolyte right above the coating is converted midway between gaps and
     where it is least, the thinnest over the thickest place of the layer above the coating [1], and per contact area the
     resistance along the gap and that the layer adds above the coating, both with free current sideways [ohm m2]."""
-    if setting.rings is None:
+    if not isinstance(setting.model, UnitCell):
         return {}
-    grid, cell = setting.rings, contacts.ncm[0]
+    grid, cell = setting.model.rings, contacts.ncm[0]
     converted = grid.full(1.0 - cell.y[kernels.PS4] / cell.rates.t0, solid=0.0)
     above, dz = converted[grid.gap_rows :], np.diff(grid.height)
     layer = dz[grid.gap_rows :] @ above
@@ -121,8 +123,9 @@ def replayed(scenario: Scenario, drives: list[Drive]) -> dict[str, Any]:
     setting = ct.setting(scenario, design.contact_areas, design.conductivity(design.temperature))
     found: dict[str, Any] = {}
     for name, factor in LATERAL.items():
-        assert setting.rings is not None
-        apart = replace(setting, rings=with_lateral(setting.rings, factor))
+        assert isinstance(setting.model, UnitCell)
+        model = replace(setting.model, rings=with_lateral(setting.model.rings, factor))
+        apart = replace(setting, model=model)
         series = list(_driven(apart, drives, scenario.protocol.cycles))
         found[name] = {"uptake": [_digits(u) for u, _ in series], "resistance": [_digits(r) for _, r in series]}
     return {"scenario": scenario.digest(), "seconds": round(time.process_time() - start, 1), "lateral": found}
@@ -132,6 +135,6 @@ def _driven(setting: Setting, drives: list[Drive], cycles: int) -> Iterator[tupl
     contacts = ct.contact_dose(setting, ct.pristine(setting))
     for _ in range(cycles):
         for drive in drives:
-            grown = column.advance(contacts.ncm[0], drive, setting.ncm_tolerance)
-            contacts = replace(contacts, ncm=(grown,))
-        yield float(grown.u.sum()), ct.film_resistance(setting, contacts)
+            grown = setting.model.advance(contacts.contact, drive, setting.ncm_tolerance)
+            contacts = replace(contacts, contact=grown)
+        yield grown.amounts["oxygen"], ct.film_resistance(setting, contacts)

@@ -18,6 +18,7 @@ import pybamm
 from interphase_sim.interphase import column, unitcell
 from interphase_sim.interphase import contacts as ct
 from interphase_sim.interphase.column import Column, Drive
+from interphase_sim.interphase.contact_models.unit_cell import UnitCell
 from interphase_sim.interphase.kernels import Array
 from interphase_sim.interphase.unitcell import Fineness, Geometry
 from validation.performance import problem, pybamm_column, scipy_column
@@ -134,17 +135,16 @@ class Around:
         scenario, design = problem.changed("coated")
         scenario = scenario.replace({"coating.contact": "closure"})
         setting = ct.setting(scenario, design.contact_areas, design.conductivity(design.temperature))
-        assert setting.rings
-        assert setting.block
-        shipped = setting.rings.geometry
+        assert isinstance(setting.model, UnitCell)
+        shipped = setting.model.rings.geometry
         geometry = Geometry(shipped.gap, shipped.disc, shipped.thickness, 60 * plain.NM)
         cut = unitcell.rings(geometry, Fineness(rings, rows, 0.5 * plain.NM, fewest=2))
         # every ring a cell of its own, far from the gap's mouth too
         self.grid = unitcell.between(geometry, cut.radius, cut.height, cut.gap_rings, cut.gap_rows)
         self.gap = Gap(self.grid.radius, self.grid.height, self.grid.gap_rings, self.grid.gap_rows)
-        self.block, self.reach = setting.block, scenario.kinetics.reactions.reach.si
+        self.block, self.reach = setting.model.block, scenario.kinetics.reactions.reach.si
         rates = ct.pristine(setting).ncm[0].rates._replace(beta=float(np.log(0.5)))
-        self.start, self.default = unitcell.new_cell(self.grid, rates, self.reach), setting.rings_tolerance
+        self.start, self.default = unitcell.new_cell(self.grid, rates, self.reach), setting.ncm_tolerance
         self.drives = problem.half_cycles(scenario, problem.FINE_NODES) * cycles
         self.histories = problem.histories(scenario) * cycles
 

@@ -16,18 +16,18 @@ from interphase_sim.interphase import contacts as ct
 from interphase_sim.interphase.column import Column, Drive
 from interphase_sim.interphase.contacts import Contacts, Setting
 from interphase_sim.scenario import Scenario
+from validation.verification import balances
 from validation.verification.strategies import History, setting_of
 
 T0 = column.ELECTROLYTE_CONCENTRATION
 ROUND_OFF = 1e-10
 ROUND_OFF_OXYGEN = 1e-9  # a solve at diffusion numbers of 1e8 and more leaves so much
 NO_FILM = 1e-5  # ohm m2, next to nothing beside 1e-2 and more that a charge feels
-SMALL = 1e-3  # of all electrolyte: below that, what is conserved is measured by it
 STEPS = 100.0  # tolerances that add up along a history
 COOLER = 10.0  # K
 LESS = 0.5
-# What never falls, and as how many times the thiophosphate: all oxygen that PS4 and five S can take, all electrons.
-RISING = {"oxygen": 24.0, "thiophosphate": 1.0, "phosphate": 1.0, "sulfate": 5.0, "P2S5": 1.0, "released": 13.0}
+# What never falls, and as how many times the electrolyte: all oxygen that PS4 and five S can take, all electrons.
+RISING = balances.rising() | {"oxygen": 24.0, "released": 13.0}
 
 
 def courses(history: History) -> list[Contacts]:
@@ -42,31 +42,19 @@ def courses(history: History) -> list[Contacts]:
 
 def columns(contacts: Contacts) -> tuple[Column, ...]:
     """The columns of all interfaces."""
-    return (*contacts.ncm, contacts.electronic)
+    return contacts.columns
 
 
 def conserved(history: History) -> float:
-    """Phosphorus, sulfur, oxygen and charge: what is off, relative, at most round-off."""
-    found = [_imbalance(col) for col in columns(courses(history)[-1])]
-    elements, oxygen = max(first for first, _ in found), max(second for _, second in found)
-    assert elements <= ROUND_OFF, f"phosphorus, sulfur or charge {elements:.2e}"
-    assert oxygen <= ROUND_OFF_OXYGEN, f"oxygen {oxygen:.2e}"
-    return max(elements, oxygen)
-
-
-def _imbalance(col: Column) -> tuple[float, float]:
-    """Of phosphorus, sulfur and charge, and of oxygen."""
-    o, t, f, s, p, q, r = col.y[:7]
-    width = col.grid.width
-    oxygen, taken = float((o + 4 * p + 4 * q) @ width), float(col.u.sum())
-    released = float((2 * s + 8 * q - 8 * p - 8 * q) @ width)  # each sulfur's, less two for each O taken up
-    electrons = column.amounts(col)["electrons"]
-    elements = max(
-        float(np.abs(t + p + r - T0).max()) / T0,
-        float(np.abs(4 * t + 2.5 * r + f + s + q - 5 * T0).max()) / T0,
-        abs(electrons - released) / (10 * T0 * float(width.sum())),
-    )
-    return elements, abs(oxygen - taken) / (taken + SMALL * T0 * float(width.sum()))
+    """Every element and charge: what is off, relative, at most round-off."""
+    worst = 0.0
+    for col in columns(courses(history)[-1]):
+        kept = balances.elements(col) | {"charge": balances.electrons(col)}
+        taken = balances.exchanged(col)
+        for name, off in (kept | taken).items():
+            assert off <= (ROUND_OFF_OXYGEN if name in taken else ROUND_OFF), f"{name} {off:.2e}"
+            worst = max(worst, off)
+    return worst
 
 
 def positive_and_rising(history: History) -> float:

@@ -24,6 +24,8 @@ from interphase_sim.coating import CLOSE_PACKED
 from interphase_sim.errors import InputError
 from interphase_sim.interphase import contacts
 from interphase_sim.interphase.column import Drive
+from interphase_sim.interphase.contact_models import MODELS
+from interphase_sim.interphase.contact_models.unit_cell import CUTS, rings_of
 from interphase_sim.interphase.contacts import Setting
 from interphase_sim.scenario import Scenario, load_scenario
 from interphase_sim.scenario.writer import numbers
@@ -35,8 +37,8 @@ providers._get_local_constants = Constants
 Changes = dict[str, Any]
 Strategy = st.SearchStrategy[Any]
 
-COLUMNS = ("mixed", "separate")
-UNIT_CELLS = ("closure", "resolved")
+UNIT_CELLS = tuple(CUTS)
+COLUMNS = tuple(name for name in MODELS if name not in CUTS)
 AREAS = {"ncm": 300.0, "carbon": 500.0, "collector": 10.0}  # m2 kg-1
 COLDEST, HOTTEST = 263.15, 353.15  # K
 UPPER = "2.85 V"
@@ -242,7 +244,8 @@ def scenarios(
 def _holds(scenario: Scenario) -> bool:
     """Whether the unit cell of its coating, if any, has cells enough in its gap."""
     try:
-        contacts._rings(scenario)
+        if scenario.coating and scenario.coating.contact in CUTS:
+            rings_of(scenario)
     except InputError:
         return False
     return True
