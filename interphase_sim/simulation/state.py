@@ -117,7 +117,7 @@ def exposure(bench: Bench, before: Contacts, after: Contacts, swing: float = 0.0
     """
     gone = (_uptake(after) - _uptake(before)) * bench.setting.areas["ncm"]
     growth = ct.layer_thickness(after) - ct.layer_thickness(before)
-    return Exposure(growth, gone * NCM_MOLAR_MASS, swing, time, bench.setting.temperature)
+    return Exposure(growth, gone * NCM_MOLAR_MASS, swing, time, bench.scenario.cell.temperature.si)
 
 
 def _uptake(contacts: Contacts) -> float:
