@@ -283,7 +283,7 @@ def save_result(ds: xr.Dataset, path: str | Path) -> None:
     path = as_path(path, "result")
     problem = _problem(ds) if isinstance(ds, xr.Dataset) else f"a value of type {type(ds).__name__}"
     if problem:
-        raise InputError(f"{path}: not written, because it would not be a result: {problem}")
+        raise InputError(f"{path}: not written, because load_result would refuse it: {problem}")
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -295,6 +295,8 @@ def save_result(ds: xr.Dataset, path: str | Path) -> None:
             part.unlink(missing_ok=True)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
+    except (NotImplementedError, TypeError, ValueError) as error:  # of attributes that netCDF has no type for
+        raise InputError(f"{path}: cannot be written as netCDF ({str(error).splitlines()[0]})") from error
 
 
 write = save_result  # within the package

@@ -376,8 +376,10 @@ def test_what_is_no_result_is_not_saved(tmp_path: Path) -> None:
         (synthetic.result().drop_vars("amount"), "it lacks amount"),
         (None, "a value of type NoneType"),
     ):
-        with pytest.raises(InputError, match=f"not written, because it would not be a result: .*{why}"):
+        with pytest.raises(InputError, match=f"not written, because load_result would refuse it: .*{why}"):
             results.save_result(wrong, path)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="cannot be written as netCDF"):
+        results.save_result(synthetic.result().assign_attrs(note={"a": 1}), path)
     assert not path.exists()
 
 
