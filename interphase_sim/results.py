@@ -193,9 +193,11 @@ def build(values: Arrays, coords: Mapping[str, Any], attrs: Mapping[str, Any]) -
         problems = [*_value_problems(values, coords), *_attribute_problems(attrs)]
     if problems:
         raise ValueError("\n".join(problems))
+    table = {name: row for name, row in _table(values).items() if name in values}
+    variables = {name: (row.dims, values[name], row.attrs) for name, row in table.items()}
     ds = xr.Dataset(
-        {name: (row.dims, values[name], row.attrs) for name, row in _table(values).items() if name in values},
-        coords=_coordinates(coords),
+        {name: variables[name] for name, row in table.items() if not row.coordinate},
+        coords={name: variables[name] for name, row in table.items() if row.coordinate} | _coordinates(coords),
         attrs={"schema_version": SCHEMA_VERSION} | {n: _attribute(value) for n, value in attrs.items()},
     )
     return _with_positions(ds)
