@@ -13,6 +13,7 @@ import re
 import shlex
 import sys
 import tomllib
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,8 +21,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from interphase_sim import __version__, terminal
-from interphase_sim.errors import InputError, SolverFailure
+from interphase_sim.errors import InputError, ResultWarning, SolverFailure
 from interphase_sim.files import LOCK_NAME, exclusive_folder
+from interphase_sim.status import outcome_of
 
 if TYPE_CHECKING:
     from interphase_sim.scenario import Scenario
@@ -41,7 +43,8 @@ class _Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with _warnings_on_stderr():
+                return super().invoke(ctx)
         except (InputError, SolverFailure) as error:
             for line in str(error).splitlines():
                 click.echo(f"Error: {line}", err=True)
@@ -50,6 +53,23 @@ class _Commands(click.Group):
             hint = ctx.meta.get(_HINT)
             click.echo(f"Interrupted. {hint() if hint else 'Nothing was stored.'}", err=True)
             ctx.exit(_INTERRUPTED)
+
+
+@contextlib.contextmanager
+def _warnings_on_stderr() -> Iterator[None]:
+    """Print what the reader of a stored result should know as one line; other warnings stay as they are."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", ResultWarning)
+        usual = warnings.showwarning
+
+        def show(message: Any, category: type[Warning], *where: Any, **options: Any) -> None:
+            if issubclass(category, ResultWarning):
+                click.echo(f"Warning: {message}", err=True)
+            else:
+                usual(message, category, *where, **options)
+
+        warnings.showwarning = show
+        yield
 
 
 class _Output(io.FileIO):
@@ -159,12 +179,14 @@ def run(
             from interphase_sim.simulation import simulate
 
             ds = simulate(chosen, directory=folder, resume=resume, progress=progress)
-            results.write(ds, folder / results.FILE_NAME)
+            results.save_result(ds, folder / results.FILE_NAME)
         _write(folder / "cycles.csv", results.cycles_table(ds))
         _write(folder / "scenario.toml", chosen.to_toml())
     _print_result(ds, folder, as_json)
-    if str(ds.attrs["status"]).startswith("solver failure"):
-        raise SolverFailure(f"{ds.attrs['status']} (the cycles before it are in {folder})")
+    outcome = outcome_of(ds.attrs)
+    if outcome.status.exit_code:
+        click.echo(f"Error: {outcome.sentence} (the cycles before it are in {folder})", err=True)
+        ctx.exit(outcome.status.exit_code)
 
 
 @cli.command()

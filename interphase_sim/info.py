@@ -8,6 +8,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from interphase_sim.resources import shipped
+from interphase_sim.status import RunStatus, outcome_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -36,6 +37,7 @@ def numbers(ds: "xr.Dataset") -> Row:
         "schema_version": SCHEMA_VERSION,
         "name": ds.attrs["name"],
         "status": ds.attrs["status"],
+        "status_code": outcome_of(ds.attrs).status.value,
         "cycles": done,
         "rows": [_cycle_row(ds, n) for n in shown],
     }
@@ -44,11 +46,13 @@ def numbers(ds: "xr.Dataset") -> Row:
 def unfinished_numbers(found: "Unfinished") -> Row:
     """What is stored of an interrupted run, with the keys of `numbers`; a cycle left out by a jump has no row."""
     kept = [n for n in sorted({*SHOWN_CYCLES, found.cycles}) if 1 <= n <= found.cycles and found.rows[n]]
-    status = "interrupted" if found.status == "running" else f"{found.status}, but its result was not written"
+    open_end, sentence = found.outcome.status is RunStatus.RUNNING, found.outcome.sentence
+    status = "interrupted" if open_end else f"{sentence}, but its result was not written"
     return {
         "schema_version": SCHEMA_VERSION,
         "name": found.name,
         "status": status,
+        "status_code": found.outcome.status.value,
         "cycles": found.cycles,
         "cycles_planned": found.planned,
         "rows": [

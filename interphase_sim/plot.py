@@ -27,6 +27,7 @@ from interphase_sim.files import as_path
 from interphase_sim.measured import SOURCE, Measured
 from interphase_sim.results import load_result
 from interphase_sim.scenario import protocol_of
+from interphase_sim.status import RunStatus, outcome_of
 
 DPI = 150
 FORMATS = ("png", "pdf", "svg", "eps", "ps", "jpg", "jpeg", "tif", "tiff", "webp")
@@ -36,6 +37,7 @@ MARKERS = {"bare": "s", "coated": "o"}
 SPARE_MARKERS = ("D", "^", "v", "P", "X", "<", ">")  # of other cells and of further sources
 _MORE_COLOURS = ("#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 _CHANNEL_COLOURS = {**ageing.COLOURS, "interaction": "#BBBBBB"}
+_OTHER_COLOUR = "#777777"  # of a loss channel that a later version has added
 _SYMBOLS = {"s": "□", "o": "○", "D": "◇", "^": "△", "v": "▽", "P": "✚", "X": "✖", "<": "◁", ">": "▷"}
 _BOTH, _DIFFERENCE = "both", "difference_"
 _INTERFACE_STYLES: dict[str, Any] = {"ncm": "-", "carbon": "--", "collector": ":"}
@@ -159,8 +161,8 @@ def _cells(results: Sequence[xr.Dataset]) -> list[_Cell]:
 
 def _ended(cell: _Cell) -> str:
     """The status in brackets when the run did not complete, as in ` (end of life at cycle 120)`."""
-    status = str(cell.data.attrs["status"]).split(":")[0]
-    return "" if status == "completed" else f" ({status})"
+    outcome = outcome_of(cell.data.attrs)
+    return "" if outcome.status is RunStatus.COMPLETED else f" ({outcome.headline})"
 
 
 def measured_rows(measured: Rows | None, quantity: str, cell: str | None = None) -> list[Measured]:
@@ -573,7 +575,7 @@ def _stack(axes: Axes, x: float, loss: dict[str, float], readable: float) -> Non
     total = sum(loss.values())
     top = {True: 0.0, False: 0.0}  # of the stack above zero, and of the one below
     for channel, value in loss.items():
-        colour = _CHANNEL_COLOURS[channel]
+        colour = _CHANNEL_COLOURS.get(channel, _OTHER_COLOUR)
         if channel == "interaction":
             axes.bar(x + 0.33, value, 0.16, color=colour, hatch="////", edgecolor="0.35")
             continue

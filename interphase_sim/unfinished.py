@@ -8,17 +8,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from interphase_sim.status import RunOutcome, outcome_of
+
 CHECKPOINT = "checkpoint.npz"
 
 
 class Unfinished(NamedTuple):
     """A run without a result: its scenario's name and planned cycles (None where the checkpoint does not say), the
-    cycles done, its status, and the numbers of the cycles by name; of cycles that a jump left out there are none."""
+    cycles done, how it stands, and the numbers of the cycles by name; of cycles that a jump left out there are none."""
 
     name: str | None
     cycles: int
     planned: int | None
-    status: str
+    outcome: RunOutcome
     rows: Sequence[Mapping[str, float]]
 
     def sentence(self, folder: Path) -> str:
@@ -44,6 +46,6 @@ def read(folder: Path) -> Unfinished | None:
         with np.load(path, allow_pickle=False) as file:
             meta: Any = json.loads(file["meta"].tobytes())
         rows = [dict(row) for row in meta["rows"]]
-        return Unfinished(meta.get("name"), len(rows) - 1, meta.get("planned"), str(meta["status"]), rows)
+        return Unfinished(meta.get("name"), len(rows) - 1, meta.get("planned"), outcome_of(meta), rows)
     except Exception:  # a damaged archive can raise anything
         return None

@@ -7,6 +7,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from interphase_sim import results
+from interphase_sim.status import classified
 
 POINTS, DEPTH_CELLS = 60, 40
 ROWS_RINGS = (30, 8)
@@ -40,7 +41,9 @@ def result(
         "statistics": {"wall_s": 1.5},
         "warnings": [],
     }
-    return results.build(values, {"cycle": cycle, "output_cycle": outputs}, texts | attrs)
+    texts |= attrs
+    outcome = classified(texts["status"]).attributes()
+    return results.build(values, {"cycle": cycle, "output_cycle": outputs}, outcome | texts)
 
 
 def _fill_cycles(

@@ -318,10 +318,10 @@ def test_a_run_has_the_numbers_asked_for_and_coarse_grids_if_asked(run: dict[str
     changes = {"kinetics.oxygen.exchange": 3e-12, "coating.coverage": 0.8, "protocol.cycles": 1}
     run["result"] = synthetic.result("coated", cycles=1)
     misfit.observe("coated", changes, coarse=True)
-    coarse = load_scenario("coated").replace({**COARSE, **changes, "numerics.output_cycles": []})
+    coarse = load_scenario("coated").replace({**COARSE, **changes, **misfit.WHOLE_LIFE})
     assert run["scenario"] == coarse
     misfit.observe("coated", changes, coarse=False)
-    assert run["scenario"] == load_scenario("coated").replace({**changes, "numerics.output_cycles": []})
+    assert run["scenario"] == load_scenario("coated").replace({**changes, **misfit.WHOLE_LIFE})
     assert run["scenario"] != coarse
 
 
@@ -334,6 +334,17 @@ def test_a_cell_that_ended_early_delivers_nothing_afterwards(run: dict[str, Any]
     assert found.efficiency == 0.0
     assert found.layer == float(ds["layer_thickness"].sel(cycle=60))
     assert found.phosphate[LIFE] == float(ds["amount"].sel(cycle=60, species="phosphate", interface="ncm"))
+
+
+def test_a_run_that_a_limit_ended_counted_as_without_capacity(run: dict[str, Any]) -> None:
+    reached = "end of life at cycle 60: capacity below numerics.end_of_life_fraction"
+    run["result"] = synthetic.result("bare", cycles=60, status=reached)
+    changes = {"numerics.end_of_life_fraction": 0.5, "numerics.end_of_life_capacity": "50 mAh/g"}
+    found = misfit.observe("bare", changes, coarse=True)
+    numerics = run["scenario"].numerics
+    assert numerics.end_of_life_fraction.si == numerics.end_of_life_capacity.si == 0.0
+    assert math.isnan(found.capacities["discharge_capacity", LIFE])
+    assert math.isnan(found.efficiency)
 
 
 def test_a_run_that_fails_is_no_observation(run: dict[str, Any]) -> None:

@@ -25,6 +25,7 @@ from interphase_sim.cli import _progress, cli
 from interphase_sim.errors import InputError, SolverFailure
 from interphase_sim.files import LOCK_NAME, exclusive_folder
 from interphase_sim.scenario import load_scenario
+from interphase_sim.status import classified
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +41,8 @@ def dataset(status: str = "completed") -> xr.Dataset:
     """Two cycles; cycle 0 has no half-cycles, so its capacities are not available."""
     values = results.empty(cycles=3, output_cycles=1, points=2, depth_cells=2)
     values["discharge_capacity"][1:] = 179.0, 178.5
-    attrs: dict[str, Any] = {"name": "coated", "scenario": "", "scenario_digest": "", "status": status}
+    attrs: dict[str, Any] = {"name": "coated", "scenario": "", "scenario_digest": ""}
+    attrs |= classified(status).attributes()
     attrs |= {"versions": {}, "statistics": {}, "warnings": ["regime is in between"]}
     return results.build(values, {"cycle": np.arange(3), "output_cycle": np.array([1])}, attrs)
 
@@ -102,7 +104,7 @@ def test_an_unknown_command_names_the_nearest() -> None:
         (["validate", "-o", "junk.toml"], "junk.toml: is a file"),
         (["calibrate", "--data", "bare", "--check"], "--data bare, --check and --variants exclude each other"),
         (["plot", "folder"], "folder: this folder holds no result.nc"),
-        (["plot", "junk.toml"], "junk.toml: damaged"),
+        (["plot", "junk.toml"], "junk.toml: not a netCDF-4 file"),
         (["info", "missing"], "missing"),
         (["info", "folder"], "folder: this folder holds no result.nc"),
         (["new", "../escape"], "cannot name a file"),
@@ -364,6 +366,19 @@ def test_a_checkpoint_of_an_earlier_version_has_no_name() -> None:
 def test_a_finished_run_whose_result_was_not_written_is_no_interrupted_one() -> None:
     checkpoint("out", status="end of life at cycle 3")
     assert "coated: end of life at cycle 3, but its result was not written, 3 of 200" in call("info", "out").stdout
+
+
+def test_a_result_without_digest_is_shown_with_a_warning() -> None:
+    dataset().to_netcdf("plain.nc", engine="h5netcdf")
+    for words in (["info", "plain.nc"], ["info", "plain.nc", "--json"], ["plot", "plain.nc", "-o", "fade.png"]):
+        done = call(*words)
+        assert done.exit_code == 0, done.stderr
+        first, *rest = done.stderr.splitlines()
+        assert first == (
+            "Warning: plain.nc: has no digest, so damage to it cannot be noticed; interphase_sim.save_result writes one"
+        )
+        assert rest in ([], ["Warning: regime is in between"])
+    assert json.loads(call("info", "plain.nc", "--json").stdout)["status_code"] == "completed"
 
 
 def test_a_damaged_checkpoint_without_a_result_is_a_sentence() -> None:

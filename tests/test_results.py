@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import synthetic
 import xarray as xr
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from interphase_sim import results
-from interphase_sim.errors import InputError
+from interphase_sim import plot, results
+from interphase_sim.errors import InputError, ResultWarning
 from interphase_sim.measured import SOURCE, capacities
 
 COORDS = {"cycle": np.arange(3), "output_cycle": np.array([1, 2])}
@@ -62,7 +63,8 @@ def test_every_variable_says_its_unit_and_meaning() -> None:
         assert row.long_name, name
         assert set(row.dims) <= known, name
     ds = synthetic.result()
-    assert list(ds.data_vars) == list(results.VARIABLES)
+    assert [name for name in results.VARIABLES if name in ds.data_vars] == list(ds.data_vars)
+    assert set(results.VARIABLES) - set(ds.data_vars) == {"depth"} <= set(ds.coords)
     assert all(ds[name].attrs == row.attrs for name, row in results.VARIABLES.items())
 
 
@@ -154,11 +156,18 @@ def test_missing_files_and_empty_folders_are_refused(tmp_path: Path) -> None:
     assert refusal(tmp_path).endswith("this folder holds no result.nc")
 
 
-@pytest.mark.parametrize("content", [b"", b"binary \x00 junk \xff", b"\x89HDF\r\n\x1a\n"])
-def test_anything_but_netcdf_is_refused(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "not a netCDF-4 file, so no result"),
+        (b"binary \x00 junk \xff", "not a netCDF-4 file, so no result"),
+        (b"\x89HDF\r\n\x1a\n", "damaged, or not as interphase-sim wrote it"),
+    ],
+)
+def test_anything_but_netcdf_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "result.nc"
     path.write_bytes(content)
-    assert refusal(path).endswith("damaged, or not as interphase-sim wrote it")
+    assert refusal(path).endswith(message)
     results.seal(path)
     assert refusal(path).endswith("not a netCDF result file")
 
@@ -174,8 +183,8 @@ def test_scribbled_bytes_are_refused(stored: Path) -> None:
     content, chance = stored.read_bytes(), np.random.default_rng(1)
     for _ in range(30):
         scribbled = bytearray(content)
-        start = int(chance.integers(len(content) - 500))
-        scribbled[start : start + 500] = chance.bytes(500)
+        start = int(chance.integers(len(content)))
+        scribbled[start : start + 500] = chance.bytes(len(scribbled[start : start + 500]))
         stored.write_bytes(scribbled)
         assert refusal(stored).endswith("damaged, or not as interphase-sim wrote it")
 
@@ -200,9 +209,8 @@ def test_hdf5_read_a_damaged_heap_for_ever(stored: Path, monkeypatch: pytest.Mon
 def test_other_tools_read_a_sealed_file(stored: Path) -> None:
     with h5py.File(stored) as file:
         assert file["discharge_capacity"].shape == (6,)
-    xr.testing.assert_identical(
-        xr.load_dataset(stored, engine="h5netcdf").drop_attrs(deep=False), results.read(stored).drop_attrs(deep=False)
-    )
+    read = xr.load_dataset(stored, engine="h5netcdf").set_xindex("depth")
+    xr.testing.assert_identical(read.drop_attrs(deep=False), results.read(stored).drop_attrs(deep=False))
 
 
 @pytest.mark.parametrize(
@@ -210,10 +218,12 @@ def test_other_tools_read_a_sealed_file(stored: Path) -> None:
     [
         (1, "result format 1 is older than 2, the one this version reads; run it again"),
         (3, "result format 3 is newer than 2, the one this version reads; update interphase-sim"),
+        ("3.0", "result format 3.0 is newer than 2, the one this version reads; update interphase-sim"),
+        ("latest", "a netCDF file, but not a result of interphase-sim (it has no schema_version)"),
         (None, "a netCDF file, but not a result of interphase-sim (it has no schema_version)"),
     ],
 )
-def test_other_formats_are_refused(stored: Path, version: int | None, message: str) -> None:
+def test_other_formats_are_refused(stored: Path, version: int | str | None, message: str) -> None:
     change_attribute(stored, "schema_version", version)
     assert refusal(stored).endswith(message)
 
@@ -268,3 +278,135 @@ def test_the_measured_capacities_are_the_papers() -> None:
     assert len([r for r in capacities() if r.unit == "mAh g-1"]) == 8
     assert all(r.paper_location for r in capacities())
     assert "2021" in SOURCE
+
+
+# Files that xarray has written, and formats of later versions
+
+
+def plain(ds: xr.Dataset, path: Path) -> xr.Dataset:
+    """A result that xarray itself has written, as it is loaded; with the warning that it has no digest."""
+    ds.to_netcdf(path, engine="h5netcdf")
+    with pytest.warns(ResultWarning, match="has no digest, so damage to it cannot be noticed") as told:
+        loaded = results.load_result(path)
+    (warning,) = told
+    assert str(warning.message).startswith(str(path))
+    assert "\n" not in str(warning.message)
+    assert warning.filename == __file__
+    return loaded
+
+
+@pytest.mark.parametrize("resolved", [False, True])
+def test_a_result_that_xarray_wrote_passed_for_damaged(tmp_path: Path, resolved: bool) -> None:
+    ds = synthetic.result(
+        resolved=resolved, statistics={"jump_error": 0.1, "µ": "ü"}, wall_s=np.float64(2.5), scenario=""
+    )
+    loaded = plain(ds, tmp_path / "result.nc")
+    xr.testing.assert_identical(loaded, ds)
+    assert {name: type(value) for name, value in loaded.attrs.items()} == {n: type(v) for n, v in ds.attrs.items()}
+    xr.testing.assert_identical(plain(loaded, tmp_path / "again.nc"), ds)
+    results.save_result(loaded, tmp_path / "result.nc")
+    xr.testing.assert_identical(results.load_result(tmp_path), ds)
+
+
+def test_a_truncated_file_without_digest_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "result.nc"
+    synthetic.result().to_netcdf(path, engine="h5netcdf")
+    whole = path.read_bytes()
+    for share in (0.001, 0.1, 0.999):
+        path.write_bytes(whole[: int(share * len(whole))])
+        assert refusal(path).endswith("damaged, or not as interphase-sim wrote it")
+    path.write_bytes(whole + b"more")
+    assert "damaged" in refusal(path)
+
+
+def test_half_a_digest_is_a_wrong_one(stored: Path) -> None:
+    content = stored.read_bytes()
+    at = content.index(results.SEAL)
+    for changed in (content[: at + 1], content[:-1], content[:at] + b"x" + content[at + 1 :], content + b"\n"):
+        stored.write_bytes(changed)
+        assert refusal(stored).endswith("damaged, or not as interphase-sim wrote it")
+
+
+def test_the_length_of_every_hdf5_layout_is_known(tmp_path: Path) -> None:
+    for k, libver in enumerate(("earliest", "v108", "v110", "latest")):
+        path = tmp_path / f"{k}.nc"
+        with h5py.File(path, "w", libver=(libver, "latest")) as file:
+            file["x"] = np.arange(1000)
+        assert results._hdf5_length(path.read_bytes()) == path.stat().st_size
+
+
+def test_a_new_variable_made_stored_results_unreadable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A later minor version adds variables and labels: results of both versions load with both."""
+    older = synthetic.result()
+    results.save_result(older, tmp_path / "older.nc")
+    newer = older.assign(heat=("cycle", np.arange(201.0), {"units": "J"}), fleet=("ship", np.arange(3)))
+    newer = newer.reindex(channel=[*results.CHANNELS, "rust"], fill_value=0.0)
+    newer.attrs["schema_version"] = "2.17"
+    results.save_result(newer, tmp_path / "newer.nc")
+    loaded = results.load_result(tmp_path / "newer.nc")
+    xr.testing.assert_identical(loaded, newer)
+    assert results.cycle_rows(loaded)[2]["heat"] == 2.0
+    assert "heat [J]" in results.cycles_table(loaded).splitlines()[0]
+    plot.losses(loaded)
+
+    monkeypatch.setitem(results.VARIABLES, "heat", results.Variable(("cycle",), "J", "heat", required=False))
+    monkeypatch.setattr(results, "CHANNELS", (*results.CHANNELS, "rust"))
+    rust = results.Labels(results.CHANNELS, "loss channel", optional=("rust",))
+    monkeypatch.setitem(results._LABELLED, "channel", rust)
+    loaded = results.load_result(tmp_path / "older.nc")
+    xr.testing.assert_identical(loaded, older)
+    assert "heat" not in results.cycle_rows(loaded)[1]
+
+
+def test_an_optional_variable_is_checked_where_it_is(tmp_path: Path) -> None:
+    ds = synthetic.result(resolved=True)
+    ds["ring_centre"].attrs["units"] = "nm"
+    with pytest.raises(InputError, match="not as the result format has it: ring_centre"):
+        results.save_result(ds, tmp_path / "result.nc")
+    assert "ring_centre" in results.UNIT_CELL
+    without = ds.drop_vars("ring_centre")
+    results.save_result(without, tmp_path / "result.nc")
+    assert "ring_centre" in results.load_result(tmp_path).coords
+
+
+def test_what_is_no_result_is_not_saved(tmp_path: Path) -> None:
+    path = tmp_path / "result.nc"
+    for wrong, why in (
+        (xr.Dataset(), "it has no schema_version"),
+        (synthetic.result().drop_vars("amount"), "it lacks amount"),
+        (None, "a value of type NoneType"),
+    ):
+        with pytest.raises(InputError, match=f"not written, because load_result would refuse it: .*{why}"):
+            results.save_result(wrong, path)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="cannot be written as netCDF"):
+        results.save_result(synthetic.result().assign_attrs(note={"a": 1}), path)
+    assert not path.exists()
+
+
+def test_profiles_and_maps_are_selected_and_drawn_by_lengths() -> None:
+    ds = synthetic.result(resolved=True)
+    near = ds["profile"].sel(depth=5e-9, method="nearest")
+    index = int(np.abs(ds["depth"].values - 5e-9).argmin())
+    np.testing.assert_array_equal(near, ds["profile"].isel(depth_cell=index))
+    assert ds["profile"].sel(depth=slice(0, 5e-9)).sizes["depth_cell"] < ds.sizes["depth_cell"]
+    axes = Figure().add_subplot()
+    (line,) = xr.plot.line(
+        ds["profile"].sel(species="phosphate", interface="ncm", output_cycle=200), x="depth", ax=axes
+    )
+    np.testing.assert_array_equal(line.get_xdata(), ds["depth"])
+    layer = ds["unit_cell"].sel(ring_centre=0.0, row_centre=20e-9, method="nearest")
+    assert layer.dims == ("species", "output_cycle")
+    assert {"ring_radius", "row_height"} <= set(ds.xindexes)
+
+
+def test_cycle_rows_are_the_table_as_numbers() -> None:
+    ds = synthetic.result(cycles=2)
+    rows = results.cycle_rows(ds)
+    header, *lines = (line.split(",") for line in results.cycles_table(ds).splitlines())
+    assert [*rows[0]] == [name.split(" [")[0] for name in header]
+    assert [row["cycle"] for row in rows] == [0, 1, 2]
+    assert np.isnan(rows[0]["discharge_capacity"])
+    assert rows[2]["discharge_capacity"] == float(ds["discharge_capacity"].sel(cycle=2))
+    for row, line in zip(rows, lines, strict=True):
+        for number, text in zip(row.values(), line, strict=True):
+            assert np.isnan(number) if text == "" else number == pytest.approx(float(text), rel=1e-8)  # nine digits

@@ -409,6 +409,16 @@ def test_dying_early_never_passes_however_close_to_nothing(cells: dict[str, xr.D
     assert rows[50] is False
 
 
+def test_a_cell_that_a_limit_ended_counted_as_without_capacity(cells: dict[str, xr.Dataset]) -> None:
+    """What it would have delivered in later cycles is not known, and not zero."""
+    reached = "end of life at cycle 120: capacity below numerics.end_of_life_fraction"
+    cells["bare"] = good("bare", cycles=120, status=reached)
+    found = {(row["cell"], row["quantity"], row["cycle"]): row for row in report_on(cells)["rows"]}
+    last = found["bare", "discharge_capacity", 200]
+    assert last["simulated"] is None
+    assert last["passes"] is False
+
+
 @pytest.mark.parametrize("status", ["solver failure at cycle 4: step too small", "completed"])
 def test_what_was_not_simulated_is_null_and_fails(status: str, cells: dict[str, xr.Dataset]) -> None:
     cells["coated"] = good("coated", cycles=3, status=status)
@@ -421,7 +431,7 @@ def test_what_was_not_simulated_is_null_and_fails(status: str, cells: dict[str, 
 
 def test_a_result_without_any_number_is_judged_too(cells: dict[str, xr.Dataset]) -> None:
     for ds in cells.values():
-        for name in results.VARIABLES:
+        for name in ds.data_vars:
             ds[name][:] = math.nan
     report = report_on(cells)
     assert not report["passes"]

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from interphase_sim import measured
 from interphase_sim.errors import SolverFailure
 from interphase_sim.scenario import load_scenario
+from interphase_sim.status import RunStatus, outcome_of
 
 Array = npt.NDArray[np.float64]
 Capacity = tuple[str, str, int]  # cell, quantity, cycle
@@ -42,6 +43,11 @@ COARSE: dict[str, Any] = {
     "numerics.particle_cells": 20,
     "numerics.exchange_tolerance": "0.4 mAh/g",
 }
+WHOLE_LIFE: dict[str, Any] = {
+    "numerics.output_cycles": [],
+    "numerics.end_of_life_capacity": "0 mAh/g",
+    "numerics.end_of_life_fraction": 0,
+}
 
 
 @dataclass(frozen=True)
@@ -61,20 +67,22 @@ class Observation:
 
 
 def observe(name: str, changes: Mapping[str, Any], coarse: bool) -> Observation:
-    """Simulate a shipped scenario with changed numbers; a cell that ended early delivers nothing afterwards.
+    """Simulate a shipped scenario with changed numbers, to its last cycle whatever limits it states.
 
+    A cell without capacity delivers nothing in later cycles; what was not simulated otherwise is not-a-number.
     Raises SolverFailure when the run ends by one.
     """
     from interphase_sim.simulation import simulate
 
-    scenario = load_scenario(name).replace({**(COARSE if coarse else {}), **changes, "numerics.output_cycles": []})
+    scenario = load_scenario(name).replace({**(COARSE if coarse else {}), **changes, **WHOLE_LIFE})
     ds = simulate(scenario)
-    if str(ds.attrs["status"]).startswith("solver failure"):
-        raise SolverFailure(str(ds.attrs["status"]))
-    last = int(ds["cycle"][-1])
+    outcome = outcome_of(ds.attrs)
+    if outcome.status is RunStatus.SOLVER_FAILURE:
+        raise SolverFailure(outcome.sentence)
+    last, later = int(ds["cycle"][-1]), 0.0 if outcome.status is RunStatus.NO_CAPACITY else math.nan
 
     def at(values: Any, cycle: int) -> float:
-        return float(values[cycle]) if cycle <= last else 0.0
+        return float(values[cycle]) if cycle <= last else later
 
     amount = {s: ds["amount"].sel(species=s) for s in ("phosphate", "sulfate", "oxidised_sulfur")}
     cycles = (0, 1, 5, LIFE)
@@ -83,7 +91,7 @@ def observe(name: str, changes: Mapping[str, Any], coarse: bool) -> Observation:
     efficiency = ds["coulombic_efficiency"].values[39 : LIFE + 1]
     return Observation(
         capacities={(q, n): at(ds[q].values, n) for q in ("charge_capacity", "discharge_capacity") for n in CYCLES},
-        efficiency=float(efficiency.mean()) if last >= LIFE else 0.0,
+        efficiency=float(efficiency.mean()) if last >= LIFE else later,
         phosphate={n: float(here["phosphate"][min(n, last)]) for n in cycles},
         sulfate={n: float(here["sulfate"][min(n, last)]) for n in cycles},
         sulfur={n: float(total[min(n, last)]) for n in cycles},

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ValidationError, ValidationInfo,
 from interphase_sim import units
 from interphase_sim.errors import InputError
 from interphase_sim.fields import Parameter, Quantity, Section
-from interphase_sim.scenario import files, potential, writer
+from interphase_sim.scenario import files, potential, summary, writer
 from interphase_sim.scenario.problems import Location, Problem, dotted, model_at, problems_of
 from interphase_sim.scenario.sections import (
     Cell,
@@ -98,6 +98,11 @@ class Scenario(Section):
         for key, value in changes.items():
             _set(table, tuple(key.split(".")), value)
         return self.from_dict(table, where=where)
+
+    def __repr__(self) -> str:
+        return summary.of(self)
+
+    __str__ = __repr__
 
     def unreached(self) -> list[str]:
         """What the scenario states and its cycles cannot reach, one sentence each."""

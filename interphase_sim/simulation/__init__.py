@@ -14,6 +14,7 @@ from interphase_sim.simulation import checkpoint, jump, loop
 from interphase_sim.simulation.jump import Course, Landing
 from interphase_sim.simulation.loop import Bench, DischargeFailure, Half, State
 from interphase_sim.simulation.recorder import Recorder
+from interphase_sim.status import COMPLETED, RunOutcome, RunStatus
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -56,12 +57,12 @@ def _cycled(bench: Bench, directory: Path | None, resume: bool, progress: Progre
         done = recorder.cycles
         state, references = _next_cycle(bench, recorder, state, references)
         if progress:
-            progress(recorder.cycles, total, recorder.status)
+            progress(recorder.cycles, total, recorder.outcome.sentence)
         every = scenario.numerics.checkpoint_every
         if directory and recorder.cycles // every > done // every:
             checkpoint.save(directory, recorder, state, references)
     if recorder.open:
-        recorder.status = "completed"
+        recorder.outcome = COMPLETED
     if directory:
         checkpoint.save(directory, recorder, state, references)
     return recorder.dataset()
@@ -86,7 +87,7 @@ def _next_cycle(bench: Bench, recorder: Recorder, state: State, references: Refe
         landing = _jumped(bench, recorder, state) or _solved(bench, recorder, state)
         number, after, discharge = landing.number, landing.after, landing.discharge
         if landing.charge.has_no_capacity:
-            recorder.status = _without_capacity(bench, number, "charge")
+            recorder.outcome = _without_capacity(number, "charge")
             return state, references
         if bench.scenario.protocol.reference_of(number) == number:
             references = references | {number: after}
@@ -98,21 +99,21 @@ def _next_cycle(bench: Bench, recorder: Recorder, state: State, references: Refe
         if recorder.wanted(number) and before is not None:
             recorder.losses[number] = loop.split_losses(bench, references[before], after, (before, number), lost)
     except DischargeFailure as failure:
-        recorder.status = f"solver failure at cycle {number}: {failure}"
+        recorder.outcome = RunStatus.SOLVER_FAILURE.at(number, str(failure))
         recorder.cycle(number, failure.state, failure.charge, None)
         return state, references
     except SolverFailure as failure:
-        recorder.status = f"solver failure at cycle {number}: {failure}"
+        recorder.outcome = RunStatus.SOLVER_FAILURE.at(number, str(failure))
         return state, references
     if discharge.has_no_capacity:
-        recorder.status = _without_capacity(bench, number, "discharge")
+        recorder.outcome = _without_capacity(number, "discharge")
     else:
-        recorder.status = _worn(bench, recorder, discharge) or recorder.status
+        recorder.outcome = _worn(bench, recorder, discharge) or recorder.outcome
     return after, references
 
 
-def _worn(bench: Bench, recorder: Recorder, discharge: Half) -> str | None:
-    """The status of a cell whose capacity has fallen below what the scenario calls its end of life.
+def _worn(bench: Bench, recorder: Recorder, discharge: Half) -> RunOutcome | None:
+    """The outcome of a run whose cell's capacity has fallen below what the scenario calls its end of life.
 
     A share of the reference cycle's capacity ends a run that jumps at the first solved cycle below it, and none
     where there is no reference.
@@ -123,7 +124,7 @@ def _worn(bench: Bench, recorder: Recorder, discharge: Half) -> str | None:
         "end_of_life_fraction": numerics.end_of_life_fraction.si * reference,
     }
     passed = [name for name, limit in limits.items() if discharge.charge < limit]
-    return f"end of life at cycle {recorder.cycles}: capacity below numerics.{passed[0]}" if passed else None
+    return RunStatus.END_OF_LIFE.at(recorder.cycles, f"capacity below numerics.{passed[0]}") if passed else None
 
 
 def _jumped(bench: Bench, recorder: Recorder, state: State) -> Landing | None:
@@ -140,9 +141,7 @@ def _solved(bench: Bench, recorder: Recorder, state: State) -> Landing:
     return Landing(number, state, *loop.cycle(used, state, number))
 
 
-def _without_capacity(bench: Bench, number: int, half: str) -> str:
-    """The status of a cell that passes no charge in a half-cycle, so that no capacity is left."""
-    why = f"the {half} cut-off is passed at the applied current"
-    if number > 1:
-        return f"end of life at cycle {number}: {why}"
-    return f"end of life at cycle 1: {why}; no charge passes in the {half} of the fresh cell, try a lower current"
+def _without_capacity(number: int, half: str) -> RunOutcome:
+    """The outcome of a run whose cell passes no charge in a half-cycle, so that no capacity is left."""
+    fresh = f"; no charge passes in the {half} of the fresh cell, try a lower current" if number == 1 else ""
+    return RunStatus.NO_CAPACITY.at(number, f"the {half} cut-off is passed at the applied current{fresh}")

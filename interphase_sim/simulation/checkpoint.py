@@ -18,6 +18,7 @@ from interphase_sim.interphase.column import Column, Drive
 from interphase_sim.simulation.jump import Course
 from interphase_sim.simulation.loop import Bench, Rates, State
 from interphase_sim.simulation.recorder import Recorder, versions
+from interphase_sim.status import outcome_of
 
 FILE_NAME = "checkpoint.npz"
 FORMAT = 4  # rises when the content changes
@@ -37,7 +38,7 @@ def save(directory: Path, recorder: Recorder, state: State, references: dict[int
         "name": recorder.bench.scenario.name,
         "planned": recorder.bench.scenario.protocol.cycles,
         "versions": versions(),
-        "status": recorder.status,
+        **recorder.outcome.attributes(),
         "solves": [recorder.bench.cell.solves, recorder.bench.cell.retries],
         "notes": recorder.notes,
         "unsettled": recorder.unsettled,
@@ -113,7 +114,7 @@ def _recorder(bench: Bench, meta: dict[str, Any], arrays: dict[str, Any]) -> Rec
         profiles={n: arrays[f"profile_{n}"] for n in meta["outputs"]},
         fields={n: arrays[f"fields_{n}"] for n in meta["outputs"] if f"fields_{n}" in arrays},
         losses={int(k): v for k, v in meta["losses"].items()},
-        status=meta["status"],
+        outcome=outcome_of(meta),
         notes=meta["notes"],
         unsettled=meta["unsettled"],
         course=_course(meta["course"], arrays) if meta["course"] else None,

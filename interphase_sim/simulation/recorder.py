@@ -17,6 +17,7 @@ from interphase_sim.interphase import contacts as ct
 from interphase_sim.simulation import jump, loop
 from interphase_sim.simulation.jump import Course
 from interphase_sim.simulation.loop import Bench, Half, State
+from interphase_sim.status import RUNNING, RunOutcome
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -40,7 +41,7 @@ class Recorder:
     profiles: dict[int, Any] = field(default_factory=dict)
     fields: dict[int, Any] = field(default_factory=dict)
     losses: dict[int, dict[str, float]] = field(default_factory=dict)
-    status: str = "running"
+    outcome: RunOutcome = RUNNING
     notes: dict[str, list[int]] = field(default_factory=dict)
     course: Course | None = None
     kept: dict[int, float] = field(default_factory=dict)
@@ -70,7 +71,7 @@ class Recorder:
     @property
     def open(self) -> bool:
         """Whether the run goes on."""
-        return self.status == "running"
+        return self.outcome == RUNNING
 
     def skip(self, cycles: int) -> None:
         """Leave rows open for cycles that are not solved."""
@@ -212,7 +213,7 @@ class Recorder:
             "name": bench.scenario.name,
             "scenario": bench.scenario.to_toml(),
             "scenario_digest": bench.scenario.digest(),
-            "status": self.status,
+            **self.outcome.attributes(),
             "versions": versions(),
             "statistics": steps,
             "warnings": [

@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from interphase_sim.errors import InputError
 from interphase_sim.scenario import Protocol, Scenario
+from interphase_sim.status import RunStatus, outcome_of
 from interphase_sim.sweeps.schema import EndOfLife
 
 if TYPE_CHECKING:
@@ -31,10 +32,17 @@ if TYPE_CHECKING:
 Array = npt.NDArray[np.float64]
 
 PENDING, DONE, ENDED, FAILED, REFUSED, LOST, NO_CAPACITY = range(7)
-STATUS = ("pending", "completed", "end_of_life", "solver_failure", "refused", "lost", "no_capacity")
+STATUS = (
+    "pending",
+    RunStatus.COMPLETED.value,
+    RunStatus.END_OF_LIFE.value,
+    RunStatus.SOLVER_FAILURE.value,
+    "refused",
+    "lost",
+    RunStatus.NO_CAPACITY.value,
+)
 GOOD = (DONE, ENDED, NO_CAPACITY)
 BAD = (FAILED, REFUSED, LOST)
-ROUND_OFF = 1e-12  # of a capacity in another unit than the one a run was ended by
 _PACKAGE = Path(__file__).resolve().parent.parent
 # What can change a number of a run; figures, commands and judgements cannot.
 _DECIDING = (
@@ -47,6 +55,7 @@ _DECIDING = (
     "coating.py",
     "ageing/*.py",
     "fields.py",
+    "status.py",
     "units.py",
     "sweeps/worker.py",
 )
@@ -129,31 +138,18 @@ def _simulated(task: Task, job: Job, base: Scenario) -> Outcome:
 
     scenario = base.replace(task.changes, where="refused")
     ds = simulate(scenario)
-    text = str(ds.attrs["status"])
-    status = _status(scenario, ds, text)
+    outcome = outcome_of(ds.attrs)
+    status = STATUS.index(outcome.status.value)
     return Outcome(
         task.run,
         status,
-        _message(ds, text, status),
+        _message(ds, outcome.sentence, status),
         digest=scenario.digest()[:16],
         cycles=ds.sizes["cycle"] - 1,
         cycle_life=cycle_life(ds["discharge_capacity"].values, job.end_of_life, status, scenario.protocol),
         jump_error=_statistics(ds).get("jump_error", math.nan),
         rows={name: kept(ds[name].values, job.cycles) for name in job.outputs},
     )
-
-
-def _status(scenario: Scenario, ds: xr.Dataset, text: str) -> int:
-    """What became of a run. One that ended before its last cycle, though its capacity was still above its own end of
-    life, could pass no charge."""
-    if text.startswith("solver failure"):
-        return FAILED
-    if not text.startswith("end of life"):
-        return DONE
-    numerics, discharge = scenario.numerics, ds["discharge_capacity"].values
-    reference = _reference_capacity(discharge, scenario.protocol, len(discharge) - 1)
-    limits = numerics.end_of_life_capacity.si / 3600.0, numerics.end_of_life_fraction.si * reference
-    return ENDED if any(0 < discharge[-1] < (1 + ROUND_OFF) * limit for limit in limits) else NO_CAPACITY
 
 
 def _reference_capacity(discharge: Array, protocol: Protocol, cycle: int) -> float:

@@ -57,7 +57,7 @@ def run(
     report |= {"shipped_scenario": same, "directory": str(directory), "files": sorted({*names, *own})}
     _write(directory / REPORT, report)
     for name in copies:
-        results.write(cells[Path(name).stem], directory / name)
+        results.save_result(cells[Path(name).stem], directory / name)
     beside = [ds for cell, ds in cells.items() if cell not in CELLS]
     plot.save_all([cells[cell] for cell in CELLS], directory, measured.capacities(), beside)
     return report
@@ -82,7 +82,7 @@ def _expected_maps(scenarios: Iterable[Scenario]) -> list[str]:
 
 def _stored(folder: Path, cell: str) -> xr.Dataset:
     path = folder / f"{cell}.nc"
-    ds = results.read(path)
+    ds = results.load_result(path)
     if (scenario_of(ds).coating is None) != (cell == "bare"):
         raise InputError(f"{path}: holds the result of a cell {'with' if cell == 'bare' else 'without'} a coating")
     return ds

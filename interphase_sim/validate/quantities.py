@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from interphase_sim.arrhenius import arrhenius
 from interphase_sim.info import parameters
 from interphase_sim.scenario import Scenario
+from interphase_sim.status import RunStatus, outcome_of
 
 Cells = Mapping[str, xr.Dataset]
 Scenarios = Mapping[str, Scenario]
@@ -45,12 +46,12 @@ def ratio(above: float, below: float) -> float:
 
 
 def ended(ds: xr.Dataset) -> bool:
-    """Whether the run ended as a result, because the cell had no capacity left."""
-    return str(ds.attrs["status"]).startswith("end of life")
+    """Whether the run ended because the cell had no capacity left; not by a limit that its scenario states."""
+    return outcome_of(ds.attrs).status is RunStatus.NO_CAPACITY
 
 
 def delivered(ds: xr.Dataset, quantity: str, cycle: int) -> float:
-    """Capacity of a cycle [mAh g-1]; a cell delivers nothing after its end of life."""
+    """Capacity of a cycle [mAh g-1]; a cell without capacity delivers nothing in later cycles."""
     return 0.0 if ended(ds) and cycle > int(ds["cycle"].values[-1]) else at(ds, quantity, cycle)
 
 

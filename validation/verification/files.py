@@ -28,7 +28,7 @@ BAD_INPUT = 2
 BLOCK = 4096
 REFUSED_SIZES = ("disk full", "file size limited")
 CLOSED = ("read-only file system", "below a file")
-SCHEMAS = (0, 1, results.SCHEMA_VERSION + 1)
+SCHEMAS = (0, 1, results.MAJOR + 1)
 KERNEL = """
 import sys
 sys.path.insert(0, {folder!r})
