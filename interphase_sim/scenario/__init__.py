@@ -16,7 +16,6 @@ from interphase_sim.scenario.sections import (
     Validity,
     gap_share,
     halves,
-    same_steps,
 )
 from interphase_sim.scenario.template import template
 from interphase_sim.scenario.writer import to_toml
@@ -43,7 +42,6 @@ __all__ = [
     "load_scenario",
     "protocol_of",
     "quantity_of",
-    "same_steps",
     "scenario_names",
     "template",
     "to_toml",

@@ -122,7 +122,7 @@ def _worn(bench: Bench, recorder: Recorder, discharge: Half) -> str | None:
         "end_of_life_capacity": numerics.end_of_life_capacity.si,
         "end_of_life_fraction": numerics.end_of_life_fraction.si * reference,
     }
-    passed = [name for name, limit in limits.items() if limit > 0 and discharge.charge < limit]
+    passed = [name for name, limit in limits.items() if discharge.charge < limit]
     return f"end of life at cycle {recorder.cycles}: capacity below numerics.{passed[0]}" if passed else None
 
 

@@ -13,7 +13,8 @@ from interphase_sim import losses
 from interphase_sim.cell.runner import Degradation, History
 from interphase_sim.errors import SolverFailure
 from interphase_sim.interphase import contacts as ct
-from interphase_sim.scenario import ConstantVoltage, Rest, Step, halves, same_steps
+from interphase_sim.scenario import ConstantVoltage, Rest, Step, halves
+from interphase_sim.scenario.sections import same_steps
 from interphase_sim.simulation.exchange import (
     advance as advance,
 )
