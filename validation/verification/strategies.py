@@ -346,8 +346,8 @@ def protocol_changes(
     Formation blocks, jumps and ends of life are drawn, and ``fixed`` takes the place of what is drawn.
     """
     changes: Changes = {**cell} | draw(under("numerics.", PROTOCOL_NUMERICS))
-    changes["numerics.jump"] = draw(jump or st.booleans())
-    changes |= draw(kinetics or st.just({}) | under("kinetics.", KINETICS))
+    changes["numerics.jump"] = draw(st.booleans() if jump is None else jump)
+    changes |= draw(st.just({}) | under("kinetics.", KINETICS) if kinetics is None else kinetics)
     if not bare or draw(st.integers(0, bare - 1)):
         changes |= draw(coatings(kinds))
 
