@@ -14,11 +14,20 @@ from interphase_sim.cell.parameters import HIGHEST_OCP
 from interphase_sim.scenario import load_scenario
 from interphase_sim.simulation import exchange, simulate
 from validation.verification import oracles, protocols
-from validation.verification.strategies import COLUMNS, UNIT_CELLS, Changes, drawn, protocol_cells, shares
+from validation.verification.strategies import (
+    COLUMNS,
+    UNIT_CELLS,
+    Changes,
+    drawn,
+    protocol_cells,
+    protocol_changes,
+    shares,
+)
 
 CH = {"type": "cc", "direction": "charge", "rate": "C/5"}
 DI = {"type": "cc", "direction": "discharge", "rate": "C/5"}
 CV = {"type": "cv", "voltage": "2.85 V", "until_current": "C/20"}
+LONGEST, YEARS = 10 * 86400.0, 365 * 86400.0  # s
 YEAR = {"type": "rest", "duration": "365 d"}
 SMALL: Changes = {
     "cell.model": "SPM",
@@ -44,11 +53,12 @@ def run(name: str, *steps: dict[str, Any], cycles: int = 1, **changes: Any) -> t
 
 @functools.cache
 def random_cases() -> tuple[tuple[Changes, float], ...]:
-    """Thirty protocols of 3 cycles on three cells."""
+    """Thirty protocols of 2 cycles on three cells; rests of more than ten days in one of ten, for they take long."""
     found = []
     for number in range(30):
         (cell,) = drawn(protocol_cells(), 1, number // 10)
-        cases = protocols.short_cases(COLUMNS if number % 2 else UNIT_CELLS, 3)(cell, number)
+        kinds = COLUMNS if number % 2 else UNIT_CELLS
+        cases = protocol_changes(2, cell, kinds=kinds, bare=3, longest=LONGEST if number % 10 else YEARS)
         found += drawn(st.tuples(cases, shares()), 1, number)
     return tuple(found)
 

@@ -42,8 +42,8 @@ from validation.verification.watchdog import DIED, TOO_LONG, Watched
 SHORT_RUNS, PER_CELL = 2000, 20
 LONG_RUNS, LONG, SOLVED_OF = 40, 200, 4  # one long run in so many is solved cycle by cycle
 SPLITS, STILLS, RESTS, JUMPS = 200, 300, 60, 20
-BUDGET = 60.0  # s of processor time for a case of 3 cycles, which takes about one
-LONG_BUDGET = 900.0  # s, of a case of many cycles
+BUDGET = 300.0  # s for a case of 3 cycles, which takes about one on an idle core
+LONG_BUDGET = 1800.0  # s, of a case of many cycles
 TRIALS = 30  # to make a case that fails simpler
 SHOWN = 1200  # characters of a failure that the table shows; chunks hold the whole
 MONTH = 30 * 24 * 3600.0  # s
