@@ -33,7 +33,7 @@ from interphase_sim.simulation.state import (
 )
 
 TIME_LIMIT = 20.0  # a step lasts at most this many times its nominal duration
-REPAYMENT = 600.0  # s in which owed charge falls by an e-fold, however its time is cut into steps
+REPAYMENT = 1800.0  # s in which owed charge falls by an e-fold, however its time is cut into steps
 LEVERAGE = 80.0  # mAh g-1 of capacity per e-fold of working contact; a ceiling
 SPENT = -3.0  # ln of the working contact, below which capacity itself falls by an e-fold with each of the contact's
 FLATTEST = 1e-4  # V per mAh g-1, the least slope of the potential that is reckoned with
