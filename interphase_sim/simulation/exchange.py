@@ -34,7 +34,7 @@ from interphase_sim.simulation.state import (
 )
 
 TIME_LIMIT = 20.0  # a step lasts at most this many times its nominal duration
-SHORTEST = 1800.0  # s over which owed charge is repaid at the fastest, so a short step gets no current spike
+REPAYMENT = 1800.0  # s in which owed charge falls by an e-fold, however its time is cut into steps
 LEVERAGE = 80.0  # mAh g-1 of capacity per e-fold of working contact; a ceiling
 SPENT = -3.0  # ln of the working contact, below which capacity itself falls by an e-fold with each of the contact's
 FLATTEST = 1e-4  # V per mAh g-1, the least slope of the potential that is reckoned with
@@ -218,7 +218,7 @@ class Part:
         bench, state = self.bench, self.state
         if isinstance(self.step, Rest) or guess.duration > limit:
             guess = replace(guess, duration=limit)
-        repaid = state.owed / max(guess.duration, SHORTEST) if guess.duration > 0 else 0.0
+        repaid = repayment(state.owed, guess.duration)
         # a hold has no current to add to: what it owes is repaid later
         parasitic = 0.0 if isinstance(self.step, ConstantVoltage) else guess.parasitic + repaid
         effect = degradation(bench, state, guess, parasitic)
@@ -318,14 +318,17 @@ class Part:
         """Estimate of the capacity that mean values cost [mAh g-1].
 
         uneven: distance of the parasitic charge in the middle of the step from half of all, dq [A s kg-1]. A current
-        that changes linearly ends 4 dq/t from its mean, and the NCM connected at the end is half of what turned less
-        than its mean: both move the voltage at the cut-off. Within the step the charge is off by dq.
+        that changes linearly ends 4 dq/t from its mean, what is repaid has died down by then, and the NCM connected at
+        the end is half of what turned less than its mean: all three move the voltage at the cut-off. Within the step
+        the charge is off by dq.
         """
-        history = trial.history
+        history, owed = trial.history, self.state.owed
         cost = self.cost_of_growth(history, trial.found, uneven)
         if isinstance(self.step, ConstantCurrent) and history.reached:
             drop = abs(float(history.potential[-1] - history.open_circuit[-1]))
-            end = 4.0 * uneven / trial.span * self.bench.design.ncm_mass / abs(float(history.current[-1]))
+            late = repayment(owed, trial.guess.duration) - owed / REPAYMENT * math.exp(-trial.span / REPAYMENT)
+            apart = (4.0 * uneven / trial.span + abs(late)) * self.bench.design.ncm_mass
+            end = apart / abs(float(history.current[-1]))
             slope = steepness(float(history.surface[-1]), self.state)
             cost += drop * (end + 0.5 * trial.turned / self.state.ncm.connected) / slope
         return cost
@@ -370,6 +373,14 @@ class Part:
         owed = abs(rates.parasitic) * span / MAH_PER_G
         turned = abs(rates.rock_salt) * span * FULL_CHARGE / MAH_PER_G
         return float(volts / steepness(float(history.surface[-1]), self.state) + contact + owed + turned)
+
+
+def repayment(owed: float, duration: float) -> float:
+    """Mean current that repays owed charge [A s kg-1] in a step of some duration [s], in A kg-1.
+
+    The charge falls as exp(-t/t_r), so that steps one after the other repay what one step of their length does.
+    """
+    return -owed * math.expm1(-duration / REPAYMENT) / duration if duration > 0 else 0.0
 
 
 def _corrected(before: Trial | None, trial: Trial) -> Rates:

@@ -15,6 +15,7 @@ from interphase_sim.cell.runner import Degradation, History
 from interphase_sim.errors import SolverFailure
 from interphase_sim.interphase import contacts as ct
 from interphase_sim.scenario import ConstantVoltage, Rest, Step, halves
+from interphase_sim.scenario.sections import same_steps
 from interphase_sim.simulation.exchange import (
     advance as advance,
 )
@@ -45,7 +46,7 @@ class Half:
     """What one half-cycle delivered: charge [A s kg-1], energy [V A s kg-1], its curve; of its steps those that ran,
     by their index in the cycle and as solved, those that were skipped because they were at their limit before they
     began, and those whose exchange with the contacts did not settle; whether a step ran into its time limit; what
-    moved the NCM."""
+    moved the NCM; and the sign of the current in its own direction, -1 for a charge."""
 
     charge: float = 0.0
     energy: float = 0.0
@@ -57,11 +58,12 @@ class Half:
     skipped: list[int] = field(default_factory=list)
     unsettled: list[int] = field(default_factory=list)
     exposure: Exposure = field(default_factory=Exposure)
+    sign: float = 1.0
 
     @property
     def has_no_capacity(self) -> bool:
-        """Whether no charge passed in any of its steps."""
-        return not any(np.any(history.passed) for history in self.histories)
+        """Whether no charge passed in its own direction in any of its steps; a hold may have gone back."""
+        return not any(np.any(self.sign * history.passed > 0) for history in self.histories)
 
 
 class DischargeFailure(SolverFailure):
@@ -84,8 +86,8 @@ def half_cycle(bench: Bench, state: State, steps: tuple[Step, ...], offset: int)
 
     A step that is at its limit before it begins is skipped, as if it were not in the protocol.
     """
-    half, reached, before = Half(), None, state
     sign = 1.0 if offset else -1.0
+    half, reached, before = Half(sign=sign), None, state
     for index, step in enumerate(steps, offset):
         found = None if reached and _asks_no_more(bench, step, reached, -sign) else advance(bench, state, step, index)
         if found is None or found[1].time[-1] <= 0:
@@ -146,7 +148,8 @@ def cycle(bench: Bench, state: State, number: int) -> tuple[State, Half, Half]:
     """
     charge_steps, discharge_steps = halves(bench.scenario.protocol.steps_of(number))
     count = len(charge_steps) + len(discharge_steps)
-    state = replace(state, rates=(*state.rates[:count], *[None] * (count - len(state.rates))))
+    known = state.rates if _repeats(bench, number) else ()
+    state = replace(state, rates=(*known[:count], *[None] * (count - len(known))))
     state, charge = half_cycle(bench, state, charge_steps, 0)
     losses, never = bench.scenario.kinetics.losses, never_connected(bench)
     state = replace(state, ncm=ageing.charged(losses, state.ncm, state.mean, never))
@@ -158,6 +161,12 @@ def cycle(bench: Bench, state: State, number: int) -> tuple[State, Half, Half]:
         raise DischargeFailure(failure, state, charge) from failure
     opened = ct.uncover(bench.setting, state.contacts, state.swings)
     return replace(state, contacts=opened), charge, discharge
+
+
+def _repeats(bench: Bench, number: int) -> bool:
+    """Whether a cycle has the steps of the one before it, so that these know how the steps move the degradation."""
+    protocol = bench.scenario.protocol
+    return number > 1 and same_steps(protocol.steps_of(number - 1), protocol.steps_of(number))
 
 
 def frozen_capacity(bench: Bench, state: State, number: int, effects: Sequence[Degradation]) -> float:

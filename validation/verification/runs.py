@@ -50,20 +50,32 @@ def breaches(ds: xr.Dataset, scenario: Scenario) -> list[str]:
 
 def _missing(ds: xr.Dataset) -> list[str]:
     """Not-a-number where nothing says that there may be none; infinite numbers."""
-    told = []
+    told, whole = [], _whole_cycles(ds)
     for name, values in ds.data_vars.items():
         if name in BY_HALF_CYCLE and "cycle" in values.dims:
-            values = values.isel(cycle=slice(1, None))
+            values = values.isel(cycle=slice(1, whole))
         elif name in BY_HALF_CYCLE:
-            values = values.sel(output_cycle=ds.output_cycle > 0)
+            values = values.sel(output_cycle=(ds.output_cycle > 0) & (ds.output_cycle < whole))
         if np.isinf(values).any() or (name not in MAY_BE_MISSING and np.isnan(values).any()):
             told.append(f"{name} is not finite")
     return told
 
 
+def _whole_cycles(ds: xr.Dataset) -> int:
+    """Rows before the cycle, if any, in whose discharge the run ended: that passed no charge, or the solver failed."""
+    last, status = ds.sizes["cycle"] - 1, str(ds.attrs["status"])
+    if last < 1 or not status.startswith(
+        (f"end of life at cycle {last}: the disch", f"solver failure at cycle {last}:")
+    ):
+        return last + 1
+    return last + 1 if ds.discharge_capacity.values[last] > 0 else last
+
+
 def _empty(ds: xr.Dataset) -> list[str]:
-    """A cycle that is recorded has capacities, however small: a failed solver shows as a failure, not as zero."""
-    capacity = np.stack([ds[f"{name}_capacity"].values[1:] for name in results.CURVES])
+    """A cycle that is recorded has capacities, however small; only of that in which the run ended, the discharge may
+    be zero, where nothing passed, or missing, where the solver failed."""
+    charge, discharge = ds.charge_capacity.values[1:], ds.discharge_capacity.values[1 : _whole_cycles(ds)]
+    capacity = np.concatenate((charge, discharge))
     return [] if np.all(capacity > 0) else [f"capacity {capacity.min():.3g} mAh/g in a cycle that is recorded"]
 
 

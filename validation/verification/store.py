@@ -27,6 +27,7 @@ PARTS = (
     "coupling",
     "mutation",
     "properties",
+    "protocols",
     "extremes",
     "kill",
     "fuzz",

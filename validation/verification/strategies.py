@@ -1,8 +1,8 @@
 """Strategies that draw whole valid scenarios, extreme ones included, and fixed histories of a contact.
 
 Ranges: 1 to 1000 cycles, C/50 to 2C, -10 to 80 degC, coatings of 1 to 500 nm with coverage 0 to 0.9999, rates over
-six decades. A coating that its contact cannot hold is never drawn: touching particles leave a tenth open, "mixed" and
-"separate" need an open gap, and the gap of a unit cell needs some cells.
+six decades; protocols of many steps from -20 degC on. A coating that its contact cannot hold is never drawn: touching
+particles leave a tenth open, "mixed" and "separate" need an open gap, and the gap of a unit cell needs some cells.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ UNIT_CELLS = tuple(CUTS)
 COLUMNS = tuple(name for name in MODELS if name not in CUTS)
 AREAS = {"ncm": 300.0, "carbon": 500.0, "collector": 10.0}  # m2 kg-1
 COLDEST, HOTTEST = 263.15, 353.15  # K
-UPPER = "2.85 V"
+LOWER, UPPER = "1.35 V", "2.85 V"
 
 
 def decades(low: float, high: float) -> st.SearchStrategy[float]:
@@ -249,6 +249,127 @@ def _holds(scenario: Scenario) -> bool:
     except InputError:
         return False
     return True
+
+
+# Protocols of many steps
+
+YEAR = 365 * 24 * 3600.0  # s
+RESTS = (1.0, YEAR)
+COLD = 253.15  # K
+TEMPERATURE: dict[str, Strategy] = {"cell.temperature": shares(COLD, HOTTEST)}
+PROTOCOL_NUMERICS: dict[str, Strategy] = {
+    "column_cells": st.integers(30, 60),
+    "column_tolerance": decades(-5, -3),
+    "exchange_tolerance": st.just("0.05 mAh/g") | shares(0.01, 0.5).map("{} mAh/g".format),
+    "max_iterations": st.just(4) | st.integers(1, 6),
+    "end_of_life_capacity": st.sampled_from(["0 mAh/g", "0 mAh/g", "20 mAh/g"]),
+    "end_of_life_fraction": st.sampled_from([0.0, 0.0, 0.8]),
+}
+
+
+def base() -> Scenario:
+    """The shipped bare cell, which all changes here refer to."""
+    return _base()
+
+
+def rests(low: float = RESTS[0], high: float = RESTS[1]) -> st.SearchStrategy[Changes]:
+    """Open circuit, as often for seconds as for months [s]."""
+    durations = decades(math.log10(low), math.log10(high))
+    return durations.map(lambda seconds: {"type": "rest", "duration": f"{min(seconds, high):.1f} s"})
+
+
+@st.composite
+def currents(draw: st.DrawFn, direction: str, limit: bool = True) -> Changes:
+    """A constant current of C/20 to 2C; with ``limit``, often to a voltage of its own."""
+    rates = decades(math.log10(0.05), math.log10(2.0)).map("{:.4f} C".format)
+    rate = draw(st.sampled_from(["C/20", "C/5", "1C", "2C"]) | rates)
+    step: Changes = {"type": "cc", "direction": direction, "rate": rate}
+    low, high = (2.3, 2.85) if direction == "charge" else (1.35, 2.3)
+    until = draw(st.none() | shares(low, high)) if limit else None
+    return step if until is None else step | {"until": f"{until:.4f} V"}
+
+
+@st.composite
+def holds(draw: st.DrawFn, direction: str, before: Changes) -> Changes:
+    """A hold at the limit of the current before it, or up to 0.1 V from there within the window."""
+    window = UPPER if direction == "charge" else LOWER
+    voltage = float(before.get("until", window).split()[0]) + draw(st.just(0.0) | shares(-0.1, 0.1))
+    voltage = min(max(voltage, 1.35), 2.85)
+    cut_off = draw(st.sampled_from(["C/20", "C/100", "C/5", "0.05 mA"]))
+    return {"type": "cv", "voltage": f"{voltage:.4f} V", "until_current": cut_off}
+
+
+@st.composite
+def long_halves(draw: st.DrawFn, direction: str, longest: float) -> list[Changes]:
+    """A half-cycle of 1 to 6 steps: currents, holds after a current, rests of up to ``longest`` [s] anywhere."""
+    count = draw(st.integers(1, 6))
+    steps: list[Changes] = []
+    before: Changes | None = None
+    for left in range(count, 0, -1):
+        must = before is None and (left == 1 or direction == "discharge")  # a discharge begins with a current
+        kind = "cc" if must else draw(st.sampled_from(["cc", "rest"] if before is None else ["cc", "cc", "cv", "rest"]))
+        if kind == "cc":
+            before = draw(currents(direction))
+            steps.append(before)
+        else:
+            steps.append(draw(holds(direction, before or {}) if kind == "cv" else rests(high=longest)))
+    return steps
+
+
+@st.composite
+def short_halves(draw: st.DrawFn, direction: str, longest: float) -> list[Changes]:
+    """A half-cycle of one current to the end of the window."""
+    return [draw(currents(direction, limit=False))]
+
+
+@st.composite
+def resting_halves(draw: st.DrawFn, direction: str, longest: float) -> list[Changes]:
+    """A half-cycle of one current, a rest behind it, and at times one before the charge."""
+    steps = [draw(currents(direction)), draw(rests(3600.0, longest))]
+    return [draw(rests(3600.0, longest)), *steps] if direction == "charge" and draw(st.booleans()) else steps
+
+
+@st.composite
+def protocol_changes(
+    draw: st.DrawFn,
+    cycles: int,
+    cell: Changes,
+    halves: Any = long_halves,
+    jump: Strategy | None = None,
+    kinetics: Strategy | None = None,
+    kinds: tuple[str, ...] = (*COLUMNS, *UNIT_CELLS),
+    bare: int = 5,
+    longest: float = YEAR,
+    fixed: Changes | None = None,
+) -> Changes:
+    """Changes of the shipped bare cell that give it a random protocol.
+
+    cell: what ``protocol_cells`` drew. halves: strategy of a half-cycle by direction and longest rest [s]. kinetics:
+    without a strategy, those that are shipped in every other case. One case in ``bare`` has no coating, none if 0.
+    Formation blocks, jumps and ends of life are drawn, and ``fixed`` takes the place of what is drawn.
+    """
+    changes: Changes = {**cell} | draw(under("numerics.", PROTOCOL_NUMERICS))
+    changes["numerics.jump"] = draw(st.booleans() if jump is None else jump)
+    changes |= draw(st.just({}) | under("kinetics.", KINETICS) if kinetics is None else kinetics)
+    if not bare or draw(st.integers(0, bare - 1)):
+        changes |= draw(coatings(kinds))
+
+    def steps() -> list[Changes]:
+        return [*draw(halves("charge", longest)), *draw(halves("discharge", longest))]
+
+    changes |= {"protocol.cycles": cycles, "protocol.steps": steps()}
+    if draw(st.integers(0, 2)) == 2:
+        changes["protocol.first"] = [{"cycles": draw(st.integers(1, max(1, min(cycles - 1, 5)))), "steps": steps()}]
+    changes["numerics.output_cycles"] = sorted({1, draw(st.integers(0, cycles)), cycles})
+    changes |= fixed or {}
+    assume(_holds(_base().replace(changes)))
+    return changes
+
+
+def protocol_cells(models: tuple[str, ...] = ("SPM",)) -> st.SearchStrategy[Changes]:
+    """A cell for random protocols: as shipped but for its temperature, or any other, on a coarse mesh."""
+    meshed = {"cell.model": st.sampled_from(models), "numerics.particle_cells": st.integers(15, 30)}
+    return under("", TEMPERATURE | meshed) | under("", CELL | TEMPERATURE | meshed)
 
 
 class History(NamedTuple):
