@@ -311,7 +311,7 @@ def _off_scale_notes(cells: Sequence[_Cell], efficiencies: Sequence[_Marks], low
 def _difference_notes(rows: Sequence[Observation]) -> Iterator[str]:
     for row in rows:
         if row.quantity == "coulombic_efficiency" and row.cell.startswith(DIFFERENCE):
-            upper, _, lower = row.cell.removeprefix(DIFFERENCE).partition("_minus_")
+            upper, lower = row.sides
             after = with_source(f"measured after cycle {row.cycle}", row.source)
             yield f"{after}: {lower} about {row.value:g} points below {upper}"
 

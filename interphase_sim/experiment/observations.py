@@ -65,6 +65,12 @@ class Observation(NamedTuple):
         """What a fit compares it with."""
         return self.fitted_as or self.quantity
 
+    @property
+    def sides(self) -> tuple[str, str]:
+        """The cells A and B of a "difference_A_minus_B"."""
+        upper, _, lower = self.cell.removeprefix(DIFFERENCE).partition("_minus_")
+        return upper, lower
+
 
 class Statement(NamedTuple):
     """A measured trend in the words of the source, how it was seen, and its place there."""
@@ -202,25 +208,19 @@ def _targets(row: Observation, rows: list[Observation], cells: Collection[str]) 
     """
     assert row.uncertainty is not None
     if row.cell.startswith(DIFFERENCE):
-        upper, lower = _sides(row)
+        upper, lower = row.sides
         if upper in cells and lower in cells:
             yield Target(row.key, upper, lower, row.observable, row.cycle, row.value, row.uncertainty)
     elif row.cell != BOTH:
         if row.cell in cells:
             yield Target(row.key, row.cell, "", row.observable, row.cycle, row.value, row.uncertainty)
     else:
-        below = {_sides(each): each.value for each in rows if _goes_with(each, row)}
+        below = {each.sides: each.value for each in rows if _goes_with(each, row)}
         for cell in (name for name in CELLS if name in cells):
             uppers = {upper: value for (upper, lower), value in below.items() if lower == cell}
             if not any(upper in cells for upper in uppers):
                 value = row.value - sum(uppers.values())
                 yield Target(row.key, cell, "", row.observable, row.cycle, value, row.uncertainty)
-
-
-def _sides(row: Observation) -> tuple[str, str]:
-    """The upper and the lower cell of a difference."""
-    upper, _, lower = row.cell.removeprefix(DIFFERENCE).partition("_minus_")
-    return upper, lower
 
 
 def _goes_with(row: Observation, other: Observation) -> bool:
