@@ -106,6 +106,12 @@ def main() -> None:
 
 _folder = click.Path(path_type=Path)
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout, nothing else.")
+_experiment = click.option(
+    "--experiment",
+    type=_folder,
+    metavar="DIR",
+    help="Measured data and criteria of DIR; shipped ones if it lacks a file.",
+)
 _verbose = click.option("--verbose", is_flag=True, help="Say on stderr what is being done.")
 
 
@@ -194,12 +200,19 @@ def run(
     "-o", "directory", type=_folder, metavar="DIR", help="Where to store  [validation/output, or --from DIR]."
 )
 @click.option("--from", "stored", type=_folder, metavar="DIR", help="Judge the results in DIR, simulate nothing.")
+@_experiment
 @click.option("--all", "all_musts", is_flag=True, help="Exit with 1 if any must fails, gated or not.")
 @_json
 @_verbose
 @click.pass_context
 def validate(
-    ctx: click.Context, directory: Path | None, stored: Path | None, all_musts: bool, as_json: bool, verbose: bool
+    ctx: click.Context,
+    directory: Path | None,
+    stored: Path | None,
+    experiment: Path | None,
+    all_musts: bool,
+    as_json: bool,
+    verbose: bool,
 ) -> None:
     """Judge both cells against the measured data.
 
@@ -218,13 +231,14 @@ def validate(
     folder = directory or stored or Path("validation/output")
     _need_folder(folder)
     with exclusive_folder(folder), _only_json(as_json), _progress() as progress:
-        from interphase_sim import validate as validation
+        from interphase_sim import acceptance
+        from interphase_sim.experiment.table import print_table
 
-        report = validation.run(folder, stored, progress)
+        report = acceptance.run(folder, stored, progress, experiment)
     if as_json:
         _print_json(report)
     else:
-        validation.print_table(report)
+        print_table(report)
     ctx.exit(0 if report["passes" if all_musts else "gate_passes"] else _CRITERIA_NOT_MET)
 
 
@@ -238,6 +252,7 @@ def validate(
 )
 @click.option("--check", is_flag=True, help="Restart from random draws; the shipped cost must be reached.")
 @click.option("--variants", is_flag=True, help="Compare the loss channels, and an empirical fade law.")
+@_experiment
 @click.option("-o", "directory", type=_folder, metavar="DIR", default=Path("results/calibration"), show_default=True)
 @click.option("--resume", is_flag=True, help="Continue an interrupted calibration in DIR.")
 @_verbose
@@ -247,6 +262,7 @@ def calibrate(
     data: str,
     check: bool,
     variants: bool,
+    experiment: Path | None,
     directory: Path,
     resume: bool,
     verbose: bool,
@@ -269,7 +285,13 @@ def calibrate(
         from interphase_sim import calibration
 
         code = calibration.main(
-            data=data, check=check, variants=variants, directory=directory, resume=resume, progress=progress
+            data=data,
+            check=check,
+            variants=variants,
+            directory=directory,
+            resume=resume,
+            progress=progress,
+            experiment=experiment,
         )
     ctx.exit(code)
 

@@ -23,8 +23,8 @@ from matplotlib.patches import Patch, Rectangle
 
 from interphase_sim import ageing, chemistry
 from interphase_sim.errors import InputError
+from interphase_sim.experiment.observations import BOTH, CAPACITIES, DIFFERENCE, SOURCE, Observation
 from interphase_sim.files import as_path
-from interphase_sim.measured import SOURCE, Measured
 from interphase_sim.results import load_result
 from interphase_sim.scenario import protocol_of
 from interphase_sim.status import RunStatus, outcome_of
@@ -39,13 +39,11 @@ _MORE_COLOURS = ("#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 _CHANNEL_COLOURS = {**ageing.COLOURS, "interaction": "#BBBBBB"}
 _OTHER_COLOUR = "#777777"  # of a loss channel that a later version has added
 _SYMBOLS = {"s": "□", "o": "○", "D": "◇", "^": "△", "v": "▽", "P": "✚", "X": "✖", "<": "◁", ">": "▷"}
-_BOTH, _DIFFERENCE = "both", "difference_"
 _INTERFACE_STYLES: dict[str, Any] = {"ncm": "-", "carbon": "--", "collector": ":"}
 _INTERFACE_NAMES = {"ncm": "at NCM", "carbon": "at carbon", "collector": "at the collector"}
 
 _CYCLE_LABEL = "Cycle number"
 _CAPACITY_UNIT = "mAh g⁻¹"
-_END_CAPACITIES = ("charge_capacity", "discharge_capacity")
 _STYLE: Any = {
     "font.size": 9,
     "axes.labelsize": 9,
@@ -63,7 +61,7 @@ _STYLE: Any = {
 
 Result = xr.Dataset | str | Path  # a result, or where it is stored
 Results = Result | Iterable[Result]
-Rows = Measured | Iterable[Measured]
+Rows = Observation | Iterable[Observation]
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -92,7 +90,7 @@ class _Marks(NamedTuple):
 
     cell: str
     source: str
-    rows: list[Measured]
+    rows: list[Observation]
     style: dict[str, Any]
 
     @property
@@ -122,12 +120,12 @@ def _as_results(results: Results, *needed: str) -> list[xr.Dataset]:
     return found
 
 
-def _as_rows(measured: Rows | None) -> list[Measured]:
+def _as_rows(measured: Rows | None) -> list[Observation]:
     """Measured numbers as a list. Raises InputError for anything else."""
-    found = [measured] if isinstance(measured, Measured) else _listed(measured or (), "measured")
+    found = [measured] if isinstance(measured, Observation) else _listed(measured or (), "measured")
     for row in found:
-        if not isinstance(row, Measured):
-            raise InputError(f"measured: expected rows of interphase_sim.measured.Measured, not {_shown(row)}")
+        if not isinstance(row, Observation):
+            raise InputError(f"measured: expected rows of interphase_sim.experiment.Observation, not {_shown(row)}")
     return found
 
 
@@ -165,13 +163,13 @@ def _ended(cell: _Cell) -> str:
     return "" if outcome.status is RunStatus.COMPLETED else f" ({outcome.headline})"
 
 
-def measured_rows(measured: Rows | None, quantity: str, cell: str | None = None) -> list[Measured]:
+def measured_rows(measured: Rows | None, quantity: str, cell: str | None = None) -> list[Observation]:
     """The measured numbers of a quantity, of one cell or of all; differences between cells only by their name."""
     rows = (row for row in _as_rows(measured) if row.quantity == quantity)
-    return [row for row in rows if (not row.cell.startswith(_DIFFERENCE) if cell is None else row.cell == cell)]
+    return [row for row in rows if (not row.cell.startswith(DIFFERENCE) if cell is None else row.cell == cell)]
 
 
-def sources(rows: Iterable[Measured]) -> str:
+def sources(rows: Iterable[Observation]) -> str:
     """The sources that rows name, each once."""
     return ", ".join(dict.fromkeys(row.source for row in rows if row.source))
 
@@ -190,7 +188,7 @@ def marker(cell: str, shape: str | None = None, colour: str | None = None) -> di
     }
 
 
-def _marks(rows: Sequence[Measured], cells: Sequence[_Cell] = ()) -> list[_Marks]:
+def _marks(rows: Sequence[Observation], cells: Sequence[_Cell] = ()) -> list[_Marks]:
     """Rows by cell and source, each with marks of its own; a cell that is drawn as a line has its colour."""
     colours = {"both": "#000000"} | COLOURS | {cell.name: cell.colour for cell in cells}
     free = [colour for colour in _MORE_COLOURS if colour not in colours.values()] or ["#000000"]
@@ -214,8 +212,8 @@ _BESIDE: dict[str, Any] = {"color": "0.1", "linestyle": (0, (4, 4)), "linewidth"
 def fade(results: Results, measured: Rows | None = None, ax: Axes | None = None) -> Axes:
     """Discharge capacity [mAh g-1 of NCM622] against cycle number, one line per result.
 
-    measured : rows of `interphase_sim.measured.capacities()` or your own, drawn as open markers with their source;
-        those of a cell without a result too
+    measured : rows of `interphase_sim.experiment.observations.load()` or your own, drawn as open markers with their
+        source; those of a cell without a result too
     ax : axes to draw into; a new figure without
     """
     cells = _cells(_as_results(results, "cycle", "discharge_capacity"))
@@ -287,7 +285,7 @@ def _shown_notes(axes: Axes, efficiencies: Sequence[_Marks], low: float, high: f
         if rows:
             axes.plot([row.cycle for row in rows], [row.value for row in rows], **marks.style)
             first = min(row.cycle for row in rows)
-            cells = f"both cells from about cycle {first}" if marks.cell == _BOTH else marks.cell
+            cells = f"both cells from about cycle {first}" if marks.cell == BOTH else marks.cell
             yield f"{_SYMBOLS[marks.style['marker']]} measured, {with_source(cells, marks.source)}"
 
 
@@ -305,10 +303,10 @@ def _off_scale_notes(cells: Sequence[_Cell], efficiencies: Sequence[_Marks], low
         yield f"cycle {row.cycle}, off scale: {row.cell}, {with_source(f'measured {row.value:g} %', row.source)}"
 
 
-def _difference_notes(rows: Sequence[Measured]) -> Iterator[str]:
+def _difference_notes(rows: Sequence[Observation]) -> Iterator[str]:
     for row in rows:
-        if row.quantity == "coulombic_efficiency" and row.cell.startswith(_DIFFERENCE):
-            upper, _, lower = row.cell.removeprefix(_DIFFERENCE).partition("_minus_")
+        if row.quantity == "coulombic_efficiency" and row.cell.startswith(DIFFERENCE):
+            upper, lower = row.sides
             after = with_source(f"measured after cycle {row.cycle}", row.source)
             yield f"{after}: {lower} about {row.value:g} points below {upper}"
 
@@ -320,7 +318,7 @@ def voltage_curves(results: Results, measured: Rows | None = None) -> Figure:
     Measured end capacities of these cells are drawn where the simulated curves end; measured curves are not available.
     """
     cells = _cells(_as_results(results, "output_cycle", "curve_capacity", "curve_voltage"))
-    rows = [row for row in _as_rows(measured) if row.quantity in _END_CAPACITIES]
+    rows = [row for row in _as_rows(measured) if row.quantity in CAPACITIES]
     outputs = _output_cycles(cells)
     figure = Figure(figsize=(max(5.0, 1.2 + 3.4 * len(cells)), 4.3), layout="constrained")
     panels = figure.subplots(1, len(cells), sharex=True, sharey=True, squeeze=False)[0]
@@ -333,7 +331,7 @@ def voltage_curves(results: Results, measured: Rows | None = None) -> Figure:
             ends = _end_points(cell, marks.rows) if marks.cell == cell.name else []
             if ends:
                 axes.plot(*zip(*ends, strict=True), **marks.style)
-                text, style = with_source("measured end capacity", marks.source), marker(_BOTH)
+                text, style = with_source("measured end capacity", marks.source), marker(BOTH)
                 if several:
                     text, style = f"{cell.name}, {text}", marks.style
                 if marks.source == SOURCE:
@@ -380,7 +378,7 @@ def _shade_key(outputs: Sequence[int]) -> list[Line2D]:
     return [Line2D([], [], color=shade, label=f"cycle {n}") for shade, n in zip(shades, outputs, strict=True)]
 
 
-def _end_points(cell: _Cell, rows: Sequence[Measured]) -> list[tuple[float, float]]:
+def _end_points(cell: _Cell, rows: Sequence[Observation]) -> list[tuple[float, float]]:
     """Measured capacity and simulated end voltage of each measured half-cycle that is an output cycle."""
     ends = []
     for half in ("charge", "discharge"):

@@ -1,19 +1,22 @@
 """Made-up cells for the calibration: what is observed is linear in the unknowns, and nothing is simulated."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
 
-from interphase_sim import calibration, measured
+from interphase_sim import calibration
 from interphase_sim.calibration import misfit, unknowns
-from interphase_sim.calibration.misfit import LIFE, Capacity, Observation
+from interphase_sim.calibration.misfit import Readings, Simulated
 from interphase_sim.calibration.search import Simulator
 from interphase_sim.calibration.unknowns import Array, Free
 from interphase_sim.errors import SolverFailure
+from interphase_sim.experiment import observations
+from interphase_sim.experiment.observables import LAST as LIFE
+from interphase_sim.experiment.observables import LATE_EFFICIENCY
+from interphase_sim.experiment.observations import Key, Observation
 
 ALL = tuple(value for value in vars(unknowns).values() if isinstance(value, Free))
 MEASURED = {
@@ -22,9 +25,7 @@ MEASURED = {
     "coated": {("charge_capacity", 1): 200.0, ("discharge_capacity", 1): 180.0}
     | {("discharge_capacity", 50): 153.0, ("discharge_capacity", LIFE): 82.0},
 }
-CAPACITIES: dict[Capacity, float] = {
-    (cell, *which): value for cell, own in MEASURED.items() for which, value in own.items()
-}
+CAPACITIES: dict[Key, float] = {(cell, *which): value for cell, own in MEASURED.items() for which, value in own.items()}
 # Every trend holds with a margin above 3 %.
 OXIDES = {"bare": {0: 2.0, 1: 2.5, 5: 3.0, LIFE: 6.0}, "coated": {0: 1.0, 1: 1.5, 5: 1.8, LIFE: 3.0}}
 SULFUR = {"bare": {0: 2.0, 1: 2.5, 5: 3.5, LIFE: 4.0}, "coated": {0: 1.0, 1: 2.0, 5: 3.5, LIFE: 4.0}}
@@ -33,11 +34,39 @@ _SHARED = np.array([1.0, 4.0, 6.0, 6.0]) * np.random.default_rng(5).standard_nor
 _OPENED = (-3.0, -10.0, -20.0, -30.0)  # the coated capacities for every e-fold of exposed oxide
 
 
-def seen(name: str, **changes: Any) -> Observation:
-    """A cell as measured, with every trend and the layer as they should be; and changes."""
-    efficiency = {"bare": 99.0, "coated": 99.5}[name]
-    found = Observation(MEASURED[name], efficiency, OXIDES[name], OXIDES[name], SULFUR[name], 0.5, 10e-9)
-    return replace(found, **changes)
+def seen(
+    name: str,
+    *,
+    capacities: Mapping[tuple[str, int], float] | None = None,
+    efficiency: float | None = None,
+    first: float | None = None,
+    phosphate: Mapping[int, float] | None = None,
+    sulfate: Mapping[int, float] | None = None,
+    sulfur: Mapping[int, float] | None = None,
+    sulfur_elsewhere: float = 0.5,
+    layer: float = 10.0,
+    isolated: float = 0.0,
+) -> Simulated:
+    """A cell as measured, with every trend and the layer [nm] as they should be; and changes.
+
+    first : coulombic efficiency of the first cycle [%], else that of the capacities. sulfur_elsewhere : share of the
+    oxidised sulfur that is not at the NCM
+    """
+    own = dict(MEASURED[name] if capacities is None else capacities)
+    charge, discharge = (own.get((f"{half}charge_capacity", 1), 0.0) for half in ("", "dis"))
+    amounts = {
+        "phosphate": phosphate or OXIDES[name],
+        "sulfate": sulfate or OXIDES[name],
+        "oxidised_sulfur": sulfur or SULFUR[name],
+    }
+    total = amounts["oxidised_sulfur"]
+    amounts["oxidised_sulfur_away_from_ncm"] = {n: sulfur_elsewhere * x for n, x in total.items()}
+    values = own | {(each, n): x for each, by_cycle in amounts.items() for n, x in by_cycle.items()}
+    values["coulombic_efficiency", 1] = first or (100 * discharge / charge if charge else 0.0)
+    values[LATE_EFFICIENCY] = {"bare": 99.0, "coated": 99.5}[name] if efficiency is None else efficiency
+    values["layer_thickness", LIFE] = layer
+    values |= {("isolated_fraction", 0): 0.0, ("isolated_fraction", LIFE): isolated}
+    return Simulated(values)
 
 
 @cache
@@ -77,12 +106,12 @@ class World:
     def __init__(self) -> None:
         self.asked: list[tuple[str, dict[str, Any], bool]] = []
         self.truth: dict[str, float] = {}
-        self.outliers: dict[Capacity, float] = {}
+        self.outliers: dict[Key, float] = {}
         self.shown: dict[str, dict[str, Any]] = {}
         self.effects: dict[tuple[str, Any], float] = {}
         self.fails: Callable[[str, Mapping[str, Any]], bool] = lambda name, changes: False
 
-    def observe(self, name: str, changes: Mapping[str, Any], coarse: bool) -> Observation:
+    def observe(self, name: str, changes: Mapping[str, Any], coarse: bool, readings: Readings) -> Simulated:
         """What is seen of a cell with these numbers."""
         self.asked.append((name, dict(changes), coarse))
         if self.fails(name, changes):
@@ -94,7 +123,18 @@ class World:
             which: value if which[1] <= cycles else 0.0
             for which, value in zip(MEASURED[name], self.capacities(name, changes), strict=True)
         }
-        return seen(name, capacities=capacities, **self.shown.get(name, {}))
+        found = dict(seen(name, capacities=capacities, **self.shown.get(name, {})).values)
+        for missing in [each for each in readings if each not in found]:
+            found[missing] = self._between(capacities, *missing)
+        return Simulated(found)
+
+    @staticmethod
+    def _between(capacities: Mapping[tuple[str, int], float], name: str, cycle: int) -> float:
+        """A straight line between the known capacities; 99 % for an efficiency of any cycle."""
+        if not name.endswith("capacity"):
+            return 99.0
+        cycles = sorted(n for each, n in capacities if each == "discharge_capacity")
+        return float(np.interp(cycle, cycles, [capacities["discharge_capacity", n] for n in cycles]))
 
     def capacities(self, name: str, changes: Mapping[str, Any]) -> list[float]:
         """The four capacities that are measured of a cell with these numbers."""
@@ -111,14 +151,27 @@ class World:
         return f != unknowns.CONTACT_LENGTH or bool(changes[f.key] < 2 * f.high)
 
 
+def data() -> list[Observation]:
+    """The measured data with first efficiencies that go with the capacities."""
+    first = {cell: 100 * own["discharge_capacity", 1] / own["charge_capacity", 1] for cell, own in MEASURED.items()}
+    return [
+        row._replace(value=first[row.cell]) if row.key[1:] == ("coulombic_efficiency", 1) else row
+        for row in observations.load()
+    ]
+
+
+def with_capacities(values: Iterable[float]) -> list[Observation]:
+    """The data with eight other capacities."""
+    new = dict(zip(CAPACITIES, values, strict=True))
+    return [row._replace(value=float(new.get(row.key, row.value))) for row in data()]
+
+
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     """Made-up cells in the place of the simulations, in this process, and first efficiencies that go with them."""
     made = World()
-    first = {cell: 100 * own["discharge_capacity", 1] / own["charge_capacity", 1] for cell, own in MEASURED.items()}
-    known = measured.capacities()  # read once
-    monkeypatch.setattr(measured, "capacities", lambda: known)
+    known = data()  # read once
+    monkeypatch.setattr(observations, "load", lambda: known)
     monkeypatch.setattr(misfit, "observe", made.observe)
-    monkeypatch.setattr(misfit, "FIRST_EFFICIENCY", first)
     monkeypatch.setattr(calibration, "ProcessPoolExecutor", Pool)
     return made
 

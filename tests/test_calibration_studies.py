@@ -15,21 +15,30 @@ import synthetic
 from closeness import near
 from made_up import CAPACITIES, MEASURED, World, centre, silent
 
-from interphase_sim import calibration, measured, validate
+from interphase_sim import calibration
 from interphase_sim.calibration import SHIPPED, files, misfit, prediction, search, unknowns, variants
-from interphase_sim.calibration.misfit import LIFE, Capacity
-from interphase_sim.calibration.prediction import FIRST, PREDICTED, Draw
+from interphase_sim.calibration.prediction import Draw
 from interphase_sim.calibration.search import Fit, Problem, Simulator
 from interphase_sim.calibration.unknowns import Array, Free, parameter, values_at
 from interphase_sim.errors import SolverFailure
+from interphase_sim.experiment import criteria, observations, study
+from interphase_sim.experiment.criteria import Limits
+from interphase_sim.experiment.judge import judge
+from interphase_sim.experiment.observables import LAST as LIFE
+from interphase_sim.experiment.observations import Key
+from interphase_sim.experiment.table import print_table
 from interphase_sim.resources import shipped
 from interphase_sim.scenario import load_scenario
-from interphase_sim.validate import criteria, study
-from interphase_sim.validate.criteria import Limits
 
 Table = dict[str, Any]
 FEW = (unknowns.EXCHANGE, unknowns.HINDRANCE, unknowns.COVERAGE)
 LOSSES = "kinetics.losses."
+FIRST = ("coated", "discharge_capacity", 1)
+PREDICTED = (
+    ("coated", "charge_capacity", 1),
+    ("coated", "discharge_capacity", 50),
+    ("coated", "discharge_capacity", 200),
+)
 
 
 @pytest.fixture
@@ -39,11 +48,6 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 
 def read(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
-
-
-def rows_of(values: Sequence[float]) -> list[measured.Measured]:
-    """Eight capacities as if they were measured."""
-    return [measured.Measured(*key, value, "mAh g-1", "") for key, value in zip(CAPACITIES, values, strict=True)]
 
 
 # Variants
@@ -73,7 +77,7 @@ def test_every_variant_is_another_model_that_a_scenario_takes() -> None:
 
 
 @pytest.mark.parametrize("key", CAPACITIES, ids=lambda key: " ".join(map(str, key)))
-def test_a_capacity_left_out_is_predicted_by_the_others(world: World, key: Capacity) -> None:
+def test_a_capacity_left_out_is_predicted_by_the_others(world: World, key: Key) -> None:
     """All capacities but one agree, so a fit to these finds them all, and errs by what the odd one is off."""
     world.outliers = {key: 9.0}
     problem, simulator = Problem(FEW), made_up.simulator()
@@ -164,7 +168,7 @@ def test_variants_are_judged_alike_and_the_right_one_wins(compared: Compared) ->
 
 def test_a_variant_names_the_trends_and_bounds_it_fails(world: World) -> None:
     oxide = {0: 3.0, 1: 4.0, 5: 5.0, LIFE: 9.0}
-    world.shown = {"bare": {"sulfur_elsewhere": 0.1, "layer": 61e-9}, "coated": {"sulfate": oxide, "isolated": 0.3}}
+    world.shown = {"bare": {"sulfur_elsewhere": 0.1, "layer": 61.0}, "coated": {"sulfate": oxide, "isolated": 0.3}}
     (own,) = (v for v in variants.variants(FEW) if v.shipped)
     fit = Fit(centre(FEW), np.zeros(1), np.zeros((1, 3)))
     missed = dict.fromkeys(CAPACITIES, 0.0) | {FIRST: -3.0, PREDICTED[1]: 4.0, PREDICTED[0]: 10.0}
@@ -173,13 +177,13 @@ def test_a_variant_names_the_trends_and_bounds_it_fails(world: World) -> None:
     assert row["bounds_hold"] is False
     assert row["leave_one_out"] == near(math.sqrt(125 / 8), rel=1e-12)
     assert row["leave_one_out_discharges"] == near(math.sqrt(25 / 6), rel=1e-12)  # a charge is none
-    world.shown = {"bare": {"layer": 2e-9}}
+    world.shown = {"bare": {"layer": 2.0}}
     assert variants._judged(own, fit, missed, made_up.simulator())["bounds_hold"] is False
 
 
 @pytest.mark.parametrize(("key", "discharges"), [(FIRST, None), (PREDICTED[0], 1.0)], ids=["discharge", "charge"])
 def test_a_fit_without_one_capacity_that_fails_does_not_lose_the_row(
-    monkeypatch: pytest.MonkeyPatch, world: World, key: Capacity, discharges: float | None
+    monkeypatch: pytest.MonkeyPatch, world: World, key: Key, discharges: float | None
 ) -> None:
     left_out = variants.left_out_errors
     (own,) = (v for v in variants.variants(FEW) if v.shipped)
@@ -225,7 +229,7 @@ def test_validate_reads_the_variants(compared: Compared) -> None:
 
 
 def test_the_printed_variants_are_a_table(compared: Compared, capsys: pytest.CaptureFixture[str]) -> None:
-    validate.print_table(report_on(study.Study(variants=compared.rows)))
+    print_table(report_on(study.Study(variants=compared.rows)))
     told = capsys.readouterr().out
     lines = told[told.index("Variants of the loss channels") :].splitlines()
     for row in compared.rows:
@@ -239,7 +243,7 @@ def report_on(known: study.Study) -> Table:
     """The report on made-up results of both cells beside a study."""
     cells = [synthetic.result(name, scenario=load_scenario(name).to_toml()) for name in MEASURED]
     walls = dict.fromkeys(("setup", *MEASURED))
-    found = validate.judge(cells[0], cells[1], criteria.load(), walls, known)
+    found = judge(cells[0], cells[1], criteria.load(), walls, known)
     json.dumps(found, allow_nan=False)
     return found
 
@@ -286,12 +290,14 @@ def test_a_cell_that_fades_by_the_law_is_predicted_by_it(monkeypatch: pytest.Mon
     obeying = {**CAPACITIES, **variants.fade_law(true)}
     law = {key: value for key, value in obeying.items() if key[1] == "discharge_capacity"}
     np.testing.assert_allclose(variants.fit_law(variants.fade_law, true + 0.2, law), true, rtol=1e-6)
-    monkeypatch.setattr(measured, "capacities", lambda: rows_of([*obeying.values()]))
+    rows = [made_up.with_capacities(obeying.values())]
+    monkeypatch.setattr(observations, "load", lambda: rows[0])
     row = variants.empirical_row()
     assert row["rms"] < 1e-4
     assert row["leave_one_out_discharges"] < 1e-4
     odd = ("coated", "discharge_capacity", 50)
     obeying[odd] += 9.0
+    rows[0] = made_up.with_capacities(obeying.values())
     row = variants.empirical_row()
     assert row["left_out_errors"][" ".join(map(str, odd))] == pytest.approx(-9.0, abs=1e-3)
     assert 0.5 < row["rms"] < 9 / math.sqrt(6)
@@ -424,7 +430,7 @@ def test_the_bare_cell_is_fitted_without_the_coating() -> None:
     assert not any(f.key.startswith("coating.") for f in prediction.FREE)
     # What all data have settled is not taken over: it is free here too.
     assert {f.key for f in SHIPPED.free} - {f.key for f in prediction.FREE} == {"coating.coverage"}
-    missing = search.rows(prediction.BARE) + len(prediction.FREE)
+    missing = misfit.count(prediction.BARE.cells) + len(prediction.FREE)
     known = prediction._uncertain_rows(Fit(centre(prediction.FREE), np.zeros(missing), np.zeros((1, 1))))
     assert known[:10].tolist() == [1.0] * 6 + [0.0] * 4
     assert known[10:].tolist() == [float(f.spread is not None) for f in prediction.FREE]
@@ -552,7 +558,7 @@ def predicted(tmp_path_factory: pytest.TempPathFactory) -> Predicted:
 def test_validate_reads_the_prediction_and_gives_a_verdict(
     monkeypatch: pytest.MonkeyPatch, predicted: Predicted
 ) -> None:
-    monkeypatch.setattr(study, "shipped", lambda name: predicted.directory / Path(name).name)
+    monkeypatch.setattr(study, "data_file", lambda name: predicted.directory / name)
     known = study.load()
     assert [(row["cell"], row["quantity"], row["cycle"]) for row in study.rows(known)] == list(PREDICTED)
     assert all(row["low"] <= row["simulated"] <= row["high"] for row in known.prediction)
@@ -622,7 +628,7 @@ def test_a_resumed_prediction_does_not_fit_again(tmp_path: Path, world: World, p
     assert not [text for text in told if text.startswith("bare cell:")]
     assert read(tmp_path / "prediction.json") == predicted.table
     told.clear()
-    files.keep(tmp_path / "bare.json", kept | {"problem": str(Problem(FEW))})
+    files.keep(tmp_path / "bare.json", kept | {"problem": files.named(Problem(FEW))})
     calibration.main(data="bare", directory=tmp_path, resume=True, progress=hear)
     assert [text for text in told if text.startswith("bare cell: cost ")]
     assert read(tmp_path / "bare.json") == kept
@@ -688,12 +694,12 @@ def test_the_wanted_first_discharge_is_as_uncertain_as_a_reading(
 def test_the_prediction_does_not_look_at_what_it_predicts(
     monkeypatch: pytest.MonkeyPatch, world: World, tmp_path: Path, predicted: Predicted
 ) -> None:
-    known = measured.capacities()
+    known = observations.load()
     shifted = [
         row._replace(value=row.value - 11.0) if (row.cell, row.quantity, row.cycle) in PREDICTED else row
         for row in known
     ]
-    monkeypatch.setattr(measured, "capacities", lambda: shifted)
+    monkeypatch.setattr(observations, "load", lambda: shifted)
     calibration.main(data="bare", directory=tmp_path)
     again = read(tmp_path / "prediction.json")
     for key in ("fit", "coverage", "draws"):
@@ -713,7 +719,7 @@ def test_the_prediction_runs_the_bare_cell_and_coated_cells_of_its_draws(predict
 
 
 def test_the_rescaled_bare_curve_passes_through_the_first_coated_discharge(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prediction, "PREDICTED", (*PREDICTED, FIRST))
+    monkeypatch.setattr(observations, "predicted", lambda: [*PREDICTED, FIRST])
     found = prediction.rescaled()
     assert found[FIRST] == near(180.0, rel=1e-9)
     assert found["coated", "charge_capacity", 1] == near(188.0, rel=1e-12)
@@ -724,7 +730,8 @@ def test_the_rescaled_bare_curve_passes_through_the_first_coated_discharge(monke
 
 def test_a_straight_bare_curve_is_rescaled_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     # 190 - n/2 at cycle n; the coated cell runs at six tenths of the pace
-    monkeypatch.setattr(measured, "capacities", lambda: rows_of([190, 189.5, 165, 90, 200, 189.7, 100, 50]))
+    straight = made_up.with_capacities([190, 189.5, 165, 90, 200, 189.7, 100, 50])
+    monkeypatch.setattr(observations, "load", lambda: straight)
     found = prediction.rescaled()
     assert found == {
         PREDICTED[0]: near(190.0, rel=1e-9),

@@ -163,7 +163,7 @@ def test_a_part_of_a_result_is_drawn_as_far_as_it_goes(pair: list[xr.Dataset]) -
 
 @pytest.mark.parametrize("rows", ["data.csv", [("bare", 1, 161.0)], 161.0])
 def test_what_is_no_measured_number_is_refused(rows: Any, pair: list[xr.Dataset]) -> None:
-    with pytest.raises(InputError, match=r"measured: expected rows of interphase_sim\.measured\.Measured"):
+    with pytest.raises(InputError, match=r"measured: expected rows of interphase_sim\.experiment\.Observation"):
         plot.fade(pair, rows)
 
 

@@ -20,14 +20,16 @@ import synthetic
 import xarray as xr
 from click.testing import CliRunner, Result
 
-from interphase_sim import measured, plot, results, validate
+from interphase_sim import acceptance, plot, results
 from interphase_sim.cli import cli
 from interphase_sim.errors import InputError, SolverFailure
-from interphase_sim.resources import shipped
+from interphase_sim.experiment import closure, criteria, observations, pair, scenarios
+from interphase_sim.experiment.criteria import Limits
+from interphase_sim.experiment.folder import data_file
+from interphase_sim.experiment.judge import judge
+from interphase_sim.experiment.study import NO_STUDY, Study
+from interphase_sim.experiment.table import print_table
 from interphase_sim.scenario import Scenario, load_scenario
-from interphase_sim.validate import closure, criteria, pair, quantities
-from interphase_sim.validate.criteria import Limits
-from interphase_sim.validate.study import NO_STUDY, Study
 
 Report = dict[str, Any]
 Spoil = Callable[[dict[str, xr.Dataset]], None]
@@ -77,7 +79,7 @@ SCENARIOS = {name: scenario(name) for name in ("bare", "coated")}
 def good(name: str, **attrs: Any) -> xr.Dataset:
     """A made-up result that agrees with every measured number and trend."""
     ds = synthetic.result(name, **({"scenario": SCENARIOS[name]} | attrs))
-    for row in measured.capacities():
+    for row in observations.load():
         if row.cell == name and row.cycle in ds["cycle"]:
             ds[row.quantity].loc[{"cycle": row.cycle}] = row.value
     cycle = ds["cycle"].values
@@ -92,7 +94,7 @@ def cells() -> dict[str, xr.Dataset]:
 
 
 def report_on(cells: dict[str, xr.Dataset], study: Study = NO_STUDY) -> Report:
-    report = validate.judge(cells["bare"], cells["coated"], criteria.load(), NO_WALL, study)
+    report = judge(cells["bare"], cells["coated"], criteria.load(), NO_WALL, study)
     json.dumps(report, allow_nan=False)
     return report
 
@@ -301,7 +303,7 @@ def test_no_gate_has_been_removed() -> None:
 
 
 def criteria_table() -> dict[str, Any]:
-    return tomllib.loads(shipped(criteria.FILE).read_text(encoding="utf-8"))
+    return tomllib.loads(data_file(criteria.FILE).read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize(
@@ -335,11 +337,11 @@ def test_a_must_that_fails_without_a_gate_is_listed_and_passes_the_gate(
     cells: dict[str, xr.Dataset], capsys: pytest.CaptureFixture[str]
 ) -> None:
     add("bare", "discharge_capacity", 6.5, cycle=200)(cells)
-    report = validate.judge(cells["bare"], cells["coated"], ungated("capacity_bare_200"), NO_WALL, SUPPORTED)
+    report = judge(cells["bare"], cells["coated"], ungated("capacity_bare_200"), NO_WALL, SUPPORTED)
     assert (report["passes"], report["gate_passes"]) == (False, True)
     names = ("bare discharge_capacity 200", "capacity_bare_200")
     assert report["failing"] == [{"id": name, "gate": False} for name in names]
-    validate.print_table(report)
+    print_table(report)
     told = capsys.readouterr().out
     assert "Criteria not met: bare discharge 200, capacity_bare_200\n" in told
     assert "Not gated, failing with --all only: bare discharge 200, capacity_bare_200\n" in told
@@ -352,10 +354,10 @@ def test_a_gated_trend_that_fails_among_open_ones_decides(
     cells: dict[str, xr.Dataset], capsys: pytest.CaptureFixture[str]
 ) -> None:
     both(SPOILS["T1"][0], SPOILS["T13"][0])(cells)
-    report = validate.judge(cells["bare"], cells["coated"], ungated("T1"), NO_WALL, SUPPORTED)
+    report = judge(cells["bare"], cells["coated"], ungated("T1"), NO_WALL, SUPPORTED)
     assert report["failing"] == [{"id": "T1", "gate": False}, {"id": "T13", "gate": True}]
     assert not report["gate_passes"]
-    validate.print_table(report)
+    print_table(report)
     told = capsys.readouterr().out
     assert "Gated, so the exit code is 1: T13\n" in told
     assert "Not gated, failing with --all only: T1\n" in told
@@ -436,7 +438,7 @@ def test_a_result_without_any_number_is_judged_too(cells: dict[str, xr.Dataset])
     report = report_on(cells)
     assert not report["passes"]
     assert all(t["holds"] is False for t in report["trends"] if t["id"] not in ("T10", "T11", "T12"))
-    validate.print_table(report)
+    print_table(report)
 
 
 @pytest.mark.parametrize(
@@ -495,7 +497,7 @@ def test_the_contact_dose_follows_arrhenius() -> None:
     changes = {"kinetics.contact.duration": "10 h", "kinetics.contact.temperature": "25 degC"}
     cool = load_scenario("bare").replace(changes | {"kinetics.oxygen.activation_energy": "0.5 eV"})
     expected = 10 * math.exp(-0.5 / 8.617333e-5 * (1 / 298.15 - 1 / 318.15))  # k_B in eV/K
-    assert quantities.contact_dose(cool) == pytest.approx(expected, rel=1e-6)  # digits of k_B above
+    assert scenarios.contact_dose(cool) == pytest.approx(expected, rel=1e-6)  # digits of k_B above
 
 
 @pytest.mark.parametrize(
@@ -529,7 +531,7 @@ def test_the_table_is_plain_in_a_pipe_and_names_what_failed(
     cells: dict[str, xr.Dataset], capsys: pytest.CaptureFixture[str]
 ) -> None:
     add("coated", "discharge_capacity", 10.5, cycle=50)(cells)
-    validate.print_table(report_on(cells, SUPPORTED))
+    print_table(report_on(cells, SUPPORTED))
     told = capsys.readouterr().out
     assert "\x1b" not in told
     assert all(ord(letter) < 128 for letter in told)
@@ -549,7 +551,7 @@ def test_the_table_is_plain_in_a_pipe_and_names_what_failed(
 
 
 def test_the_table_says_when_all_is_met(cells: dict[str, xr.Dataset], capsys: pytest.CaptureFixture[str]) -> None:
-    validate.print_table(report_on(cells, SUPPORTED))
+    print_table(report_on(cells, SUPPORTED))
     assert "All criteria are met, and every goal." in capsys.readouterr().out
 
 
@@ -572,7 +574,7 @@ def call(*words: str) -> Result:
     return CliRunner().invoke(cli, ["validate", *words])
 
 
-WRITTEN = {"report.json", "bare.nc", "coated.nc", *validate.FIGURES}
+WRITTEN = {"report.json", "bare.nc", "coated.nc", *acceptance.FIGURES}
 BESIDE = WRITTEN | {"coated_resolved.nc"}
 
 
@@ -622,24 +624,24 @@ def test_maps_of_a_resolved_contact_are_files_of_its_own(tmp_path: Path) -> None
     for cell in ("bare", "coated"):
         results.write(good(cell, resolved=cell == "coated"), stored / f"{cell}.nc")
     for _ in range(2):
-        report = validate.run(out, stored)
+        report = acceptance.run(out, stored)
         assert {file.name for file in out.iterdir()} == set(report["files"]) == WRITTEN | {name}
     (out / "report.json").unlink()
     for file in WRITTEN - {"report.json"}:
         (out / file).unlink()
     with pytest.raises(InputError, match=f"out: holds {name} not written by validate"):
-        validate.run(out, stored)
+        acceptance.run(out, stored)
 
 
 def test_a_resolved_scenario_keeps_off_maps_of_another_origin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before anything is simulated."""
     changes = {"coating.contact": "resolved", "coating.coverage": 0.9}
     monkeypatch.setattr(
-        validate, "load_scenario", lambda name: load_scenario(name).replace(changes if name == "coated" else {})
+        acceptance, "load_scenario", lambda name: load_scenario(name).replace(changes if name == "coated" else {})
     )
     (tmp_path / "unit_cell_coated.png").write_text("precious")
     with pytest.raises(InputError, match=r"holds unit_cell_coated\.png not written by validate"):
-        validate.run(tmp_path)
+        acceptance.run(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -657,12 +659,12 @@ def test_the_closure_is_held_against_the_resolved_contact(
 ) -> None:
     resolved = good("coated")
     spoil(cells)
-    report = validate.judge(cells["bare"], cells["coated"], criteria.load(), NO_WALL, NO_STUDY, resolved)
+    report = judge(cells["bare"], cells["coated"], criteria.load(), NO_WALL, NO_STUDY, resolved)
     json.dumps(report, allow_nan=False)
     assert {row["id"] for row in report["closure"]["criteria"] if not row["passes"]} == fails
     assert report["passes"] == report["gate_passes"] == (not fails)
     assert [row["resolved"] for row in report["closure"]["rows"]] == [200.0, 180.0, 153.0, 82.0]
-    validate.print_table(report)
+    print_table(report)
     told = capsys.readouterr().out
     assert "Closure beside the resolved contact" in told
     assert all(name in told for name in fails)
@@ -710,7 +712,7 @@ def test_a_bad_stored_pair_is_one_clear_sentence(
     for name, ds in cells.items():
         results.write(ds, tmp_path / f"{name}.nc")
     with pytest.raises(InputError, match=re.escape(told)):
-        validate.run(tmp_path, stored=tmp_path)
+        acceptance.run(tmp_path, stored=tmp_path)
     assert {file.suffix for file in tmp_path.iterdir()} <= {".nc"}
 
 
@@ -720,9 +722,9 @@ def test_a_stored_result_of_another_scenario_is_told(
 ) -> None:
     for name, ds in cells.items():
         results.write(ds, tmp_path / f"{name}.nc")
-    report = validate.run(tmp_path, stored=tmp_path)
+    report = acceptance.run(tmp_path, stored=tmp_path)
     assert report["shipped_scenario"] == {"bare": False, "coated": False}  # the made-up digest is of neither
-    validate.print_table(report)
+    print_table(report)
     assert "bare: stored result of another scenario" in capsys.readouterr().out
 
 

@@ -22,6 +22,7 @@ from interphase_sim.calibration import files, misfit, prediction, unknowns, vari
 from interphase_sim.calibration.search import Fit, Map, Problem, Say, Simulator, about, minimise, uncertainty
 from interphase_sim.calibration.unknowns import parameter, point_of, prior_draws, values_at
 from interphase_sim.errors import InputError, SolverFailure
+from interphase_sim.experiment import data_folder, observations
 from interphase_sim.scenario import load_scenario
 
 __all__ = ["SHIPPED", "main"]
@@ -54,15 +55,17 @@ def main(
     directory: Path,
     resume: bool = False,
     progress: Progress | None = None,
+    experiment: Path | None = None,
 ) -> int:
     """Run one kind of calibration and write what it found into a folder.
 
     By default the fitted scenario files and ``calibration.json``. data = "bare": the bare cell alone and what it
     predicts, ``kinetics_bare_only.toml`` and ``prediction.json``. variants: the loss channels compared,
     ``variants.json``. check: search again from draws of the priors; exit code 1 when the shipped cost is not
-    reached within 1 %. resume: skip what a stopped run in the folder has already finished.
+    reached within 1 %. resume: skip what a stopped run in the folder has already finished. experiment: folder with
+    measured data and criteria instead of the shipped ones.
 
-    Raises InputError for kinds that exclude each other.
+    Raises InputError for kinds that exclude each other, and for data that cannot be used.
     """
     if sum((data == "bare", check, variants)) > 1:
         raise InputError("calibrate: --data bare, --check and --variants exclude each other; give one of them")
@@ -72,7 +75,8 @@ def main(
         if progress:
             progress(0, 1, text)
 
-    with _workers() as run:
+    with data_folder(experiment), _workers() as run:
+        misfit.check_reach(observations.CELLS)
         coarse = Simulator(run, coarse=True)
         if data == "bare":
             prediction.predict(coarse, directory, resume, say)
@@ -120,7 +124,7 @@ def _searched(
     name: str, start: unknowns.Array, simulator: Simulator, directory: Path, resume: bool, say: Say
 ) -> dict[str, Any]:
     """One coarse search, kept on disk as soon as it is done."""
-    path, problem = directory / f"{name}.json", f"{SHIPPED} from {start}"
+    path, problem = directory / f"{name}.json", files.named(f"{SHIPPED} from {start}")
     known = files.kept(path, problem) if resume else None
     if known:
         return known

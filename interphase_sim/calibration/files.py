@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from interphase_sim.calibration.unknowns import Array, Free, parameter
+from interphase_sim.experiment import observations
 from interphase_sim.resources import shipped
 from interphase_sim.scenario import Scenario, load_scenario
 
@@ -71,6 +72,11 @@ def write(path: Path, text: str) -> None:
     tomllib.loads(text)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
+
+
+def named(problem: object) -> str:
+    """A problem with the data that it is fitted to, as unfinished work is filed under."""
+    return f"{problem}, data {observations.digest()}"
 
 
 def keep(path: Path, content: Any) -> None:

@@ -1,8 +1,8 @@
 """What does a coating buy, predicted from the bare cell alone?
 
-The kinetics are fitted to four bare capacities, the bare efficiencies and the priors; how much oxide a coating
-leaves exposed is read from the coated cell's first discharge alone; its first charge and its later discharges
-are then predicted, with an interval from draws of the posterior.
+The kinetics are fitted to the bare capacities, the bare efficiencies and the priors; how much oxide a coating
+leaves exposed is read from one capacity of the coated cell, its first discharge (the anchor of the measured data); all
+its other capacities are then predicted, with an interval from draws of the posterior.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 from scipy.optimize import brentq
 
-from interphase_sim.calibration import files, misfit, unknowns
-from interphase_sim.calibration.misfit import CAPACITY_ERROR, measured_capacities
+from interphase_sim.calibration import files, unknowns
+from interphase_sim.calibration.misfit import measured_capacities
 from interphase_sim.calibration.search import Fit, Problem, Say, Simulator, Task, about, minimise, uncertainty
 from interphase_sim.calibration.unknowns import SEED, Array, centre, limits, prior_draws, values_at
 from interphase_sim.errors import SolverFailure
+from interphase_sim.experiment import observations
+from interphase_sim.experiment.observations import Key
 
 DRAWS = 64
 LEVELS = (10.0, 50.0, 90.0)  # percentiles: median and an interval of 80 %
@@ -38,7 +40,6 @@ FREE = (
     unknowns.DOSE,
     unknowns.UTILISATION,
 )
-BARE_DATA = 6  # four capacities, first and late efficiency of the bare cell
 BARE = Problem(FREE, cells=("bare",))
 MECHANICAL = Problem(
     (unknowns.SWING, unknowns.HINDRANCE, unknowns.UTILISATION),
@@ -48,12 +49,6 @@ MECHANICAL = Problem(
         ("kinetics.losses.contact_length", 1.0),  # m: a layer of nanometres takes no contact
     ),
     cells=("bare",),
-)
-FIRST = ("coated", "discharge_capacity", 1)
-PREDICTED = (
-    ("coated", "charge_capacity", 1),
-    ("coated", "discharge_capacity", 50),
-    ("coated", "discharge_capacity", 200),
 )
 
 
@@ -81,8 +76,9 @@ def predict(simulator: Simulator, directory: Path, resume: bool, say: Say) -> di
     rng = np.random.default_rng(SEED)
     points = posterior(fit, simulator, rng)
     say(f"{len(points)} draws of the posterior")
-    told = measured_capacities(("coated",))[FIRST]
-    wanted = told + CAPACITY_ERROR * rng.standard_normal(len(points))
+    anchor = observations.anchor()
+    told = anchor.value
+    wanted = told + (anchor.uncertainty or 0.0) * rng.standard_normal(len(points))
     best, draws = exposed([fit.z], [told], simulator), exposed(points, list(wanted), simulator)
     if not best or not draws:
         raise SolverFailure("calibrate: no draw of the posterior could be simulated with a coating")
@@ -103,15 +99,14 @@ def predict(simulator: Simulator, directory: Path, resume: bool, say: Say) -> di
 def _fitted(simulator: Simulator, directory: Path, resume: bool, say: Say) -> Fit:
     """The better of two fits of the bare cell, kept on disk."""
     path, starts = directory / "bare.json", [centre(FREE), *prior_draws(FREE, 1)]
-    known = files.kept(path, str(BARE)) if resume else None
+    problem = files.named(BARE)
+    known = files.kept(path, problem) if resume else None
     if known:
         return Fit(*(np.array(known[key]) for key in ("z", "r", "jacobian")))
     fit = min(
         (minimise(BARE, z, simulator, SEARCH, about("bare cell", say)) for z in starts), key=lambda found: found.cost
     )
-    files.keep(
-        path, {"problem": str(BARE), "z": fit.z.tolist(), "r": fit.r.tolist(), "jacobian": fit.jacobian.tolist()}
-    )
+    files.keep(path, {"problem": problem, "z": fit.z.tolist(), "r": fit.r.tolist(), "jacobian": fit.jacobian.tolist()})
     return fit
 
 
@@ -142,13 +137,13 @@ def _uncertain_rows(fit: Fit) -> Array:
     Priors are weighted like data, so that a z-score has the spread the search gave it.
     """
     known = np.zeros(fit.r.size)
-    known[:BARE_DATA] = 1.0
+    known[: len(observations.targets(BARE.cells))] = 1.0
     known[fit.r.size - len(FREE) :] = [float(f.spread is not None) for f in FREE]
     return known
 
 
 def exposed(points: list[Array], wanted: list[float], simulator: Simulator) -> list[Draw]:
-    """The coverage with which each point's coated cell delivers the wanted first discharge, by bisection.
+    """The coverage with which each point's coated cell delivers the wanted discharge of the anchor, by bisection.
 
     A discharge beyond reach takes the nearest bound of the coverage; a point that cannot be simulated is dropped.
     """
@@ -156,31 +151,33 @@ def exposed(points: list[Array], wanted: list[float], simulator: Simulator) -> l
     high = np.full(len(points), unknowns.COVERAGE.bounds[1])
     for _ in range(HALVINGS):
         middle = 0.5 * (low + high)
-        found = _first_discharges(points, middle, simulator)
+        found = _anchored(points, middle, simulator)
         more = found > np.array(wanted)  # delivers more than wanted: can be more exposed
         low, high = np.where(more, middle, low), np.where(found <= np.array(wanted), middle, high)
         low, high = np.where(np.isnan(found), np.nan, low), np.where(np.isnan(found), np.nan, high)
     middle = 0.5 * (low + high)
-    found = _first_discharges(points, middle, simulator)
+    found = _anchored(points, middle, simulator)
     ends = zip(points, middle, found, strict=True)
     return [Draw(z, unknowns.COVERAGE.from_search(m), float(q)) for z, m, q in ends if np.isfinite(q)]
 
 
-def _first_discharges(points: list[Array], gaps: Array, simulator: Simulator) -> Array:
-    """First coated discharges at ln(1 - coverage) [mAh g-1]; not a number where there is no simulation."""
+def _anchored(points: list[Array], gaps: Array, simulator: Simulator) -> Array:
+    """Coated discharges of the anchor at ln(1 - coverage) [mAh g-1]; not a number where there is no simulation."""
+    anchor = observations.anchor()
     draws = [Draw(z, unknowns.COVERAGE.from_search(m), math.nan) for z, m in zip(points, gaps, strict=True)]
-    tasks = [_coated(draw, simulator.coarse, 1) if math.isfinite(draw.coverage) else None for draw in draws]
+    last = anchor.cycle
+    tasks = [_coated(draw, simulator.coarse, last) if math.isfinite(draw.coverage) else None for draw in draws]
     simulator.observe(task for task in tasks if task)
-    return np.array([_delivered(simulator, task, FIRST) if task else math.nan for task in tasks])
+    return np.array([_delivered(simulator, task, anchor.key) if task else math.nan for task in tasks])
 
 
 def _coated(draw: Draw, coarse: bool, cycles: int | None = None) -> Task:
     return "coated", tuple(sorted(draw.changes(cycles).items())), coarse
 
 
-def _delivered(simulator: Simulator, task: Task, key: misfit.Capacity) -> float:
+def _delivered(simulator: Simulator, task: Task, key: Key) -> float:
     run = simulator.known[task]
-    return run.capacities[key[1:]] if run else math.nan
+    return run.values[key[1:]] if run else math.nan
 
 
 def predicted_rows(draws: list[Draw], simulator: Simulator) -> list[dict[str, Any]]:
@@ -189,7 +186,7 @@ def predicted_rows(draws: list[Draw], simulator: Simulator) -> list[dict[str, An
     simulator.observe(tasks)
     known = measured_capacities(("coated",))
     rows = []
-    for key in PREDICTED:
+    for key in observations.predicted():
         predicted = _levels([_delivered(simulator, task, key) for task in tasks])
         row = dict(zip(("cell", "quantity", "cycle"), key, strict=True))
         rows.append({**row, "measured": known[key], **predicted})
@@ -214,27 +211,37 @@ def rivals(simulator: Simulator, say: Say) -> dict[str, float]:
     """Rms error of simpler predictions of the same coated capacities [mAh g-1]; one that fails is no rival."""
     known = measured_capacities(("coated",))
     found = {"bare curve rescaled in time": rescaled(), "mechanical loss alone": mechanical(simulator, say)}
-    errors = {name: [(told[key] - known[key]) ** 2 for key in PREDICTED] for name, told in found.items() if told}
+    errors = {name: [(told[key] - known[key]) ** 2 for key in told] for name, told in found.items() if told}
     return {name: float(np.sqrt(np.mean(squares))) for name, squares in errors.items()}
 
 
-def rescaled() -> dict[misfit.Capacity, float]:
-    """The bare cell's curve run more slowly, so that it passes through the coated cell's first discharge.
+def rescaled() -> dict[Key, float]:
+    """The bare cell's curve run more slowly, so that it passes through the coated cell's anchor.
 
-    The curve is monotone through the first charge (cycle 0, nothing lost yet) and the three discharges; the
-    first charge is that of cycle 0 as well.
+    The curve is monotone through the first charge (cycle 0, nothing lost yet) and all discharges; what is charged in a
+    cycle is what the cycle before has left. Empty where the bare curve has no such point.
     """
-    bare, coated = measured_capacities(("bare",)), measured_capacities(("coated",))
-    curve = PchipInterpolator([0, 1, 50, 200], list(bare.values()))
-    pace = brentq(lambda n: float(curve(n)) - coated[FIRST], 0.0, 1.0)
-    return {key: float(curve(0.0 if key[1] == "charge_capacity" else pace * key[2])) for key in PREDICTED}
+    bare, anchor = measured_capacities(("bare",)), observations.anchor()
+    points = {(0 if key[1] == "charge_capacity" else key[2]): value for key, value in bare.items() if _is_of_curve(key)}
+    if len(points) < 2:
+        return {}
+    cycles = sorted(points)
+    curve = PchipInterpolator(cycles, [points[n] for n in cycles])
+    if not float(curve(anchor.cycle)) <= anchor.value <= float(curve(0.0)):
+        return {}
+    pace = brentq(lambda n: float(curve(n)) - anchor.value, 0.0, anchor.cycle) / anchor.cycle
+    return {key: float(curve(pace * (key[2] - (key[1] == "charge_capacity")))) for key in observations.predicted()}
 
 
-def mechanical(simulator: Simulator, say: Say) -> dict[misfit.Capacity, float]:
+def _is_of_curve(key: Key) -> bool:
+    return key[1] == "discharge_capacity" or key[2] == 1
+
+
+def mechanical(simulator: Simulator, say: Say) -> dict[Key, float]:
     """Contact lost to breathing alone, fitted to the bare cell: the same swing law then ages the coated cell."""
     fit = minimise(MECHANICAL, centre(MECHANICAL.free), simulator, SEARCH, about("mechanical loss alone", say))
     runs = simulator.runs(MECHANICAL, fit.z)
-    return {key: runs["bare"].capacities[key[1:]] for key in PREDICTED} if runs else {}
+    return {key: runs["bare"].values[key[1:]] for key in observations.predicted()} if runs else {}
 
 
 def _uncertainty(fit: Fit) -> dict[str, float]:

@@ -8,17 +8,20 @@ independent and keep all workers busy.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.optimize import least_squares
 
 from interphase_sim.calibration import misfit
-from interphase_sim.calibration.misfit import Capacity, Observation
+from interphase_sim.calibration.misfit import Readings, Simulated
 from interphase_sim.calibration.unknowns import Array, Free, limits, values_at
 from interphase_sim.errors import SolverFailure
+from interphase_sim.experiment import observations
+from interphase_sim.experiment.observations import Key
 
 PRIOR_WEIGHT = 0.5
 STEP = 0.04  # of the finite differences, in search units: well above the noise of coarse runs
@@ -26,7 +29,7 @@ FAR = 1e4  # residual of a point that cannot be simulated: worse than any that c
 EARLY_STOP = 5e-3  # relative fall of the cost that is worth another iteration; the noise of coarse runs
 
 Task = tuple[str, tuple[tuple[str, Any], ...], bool]
-Map = Callable[[Callable[[Task], Observation | None], list[Task]], Iterable[Observation | None]]
+Map = Callable[[Callable[[Task], Simulated | None], list[Task]], Iterable[Simulated | None]]
 Say = Callable[[str], None]
 
 
@@ -42,9 +45,9 @@ class Problem:
     free: tuple[Free, ...]
     fixed: tuple[tuple[str, Any], ...] = ()
     cells: tuple[str, ...] = ("bare", "coated")
-    left_out: Capacity | None = None
+    left_out: Key | None = None
 
-    def without(self, capacity: Capacity) -> Problem:
+    def without(self, capacity: Key) -> Problem:
         """The same problem with one measured capacity left out."""
         return replace(self, left_out=capacity)
 
@@ -62,11 +65,11 @@ class Fit(NamedTuple):
         return float(self.r @ self.r)
 
 
-def run_task(task: Task) -> Observation | None:
-    """One simulation, as workers do it; None for a solver failure."""
+def run_task(readings: Mapping[str, Readings], task: Task) -> Simulated | None:
+    """One simulation, as workers do it, and what is read from it; None for a solver failure."""
     name, changes, coarse = task
     try:
-        return misfit.observe(name, dict(changes), coarse)
+        return misfit.observe(name, dict(changes), coarse, readings[name])
     except SolverFailure:
         return None
 
@@ -77,7 +80,7 @@ class Simulator:
 
     run: Map
     coarse: bool
-    known: dict[Task, Observation | None] = field(default_factory=dict)
+    known: dict[Task, Simulated | None] = field(default_factory=dict)
 
     def task(self, problem: Problem, cell: str, z: Array) -> Task:
         """The simulation of a cell at a point."""
@@ -88,14 +91,15 @@ class Simulator:
     def observe(self, tasks: Iterable[Task]) -> None:
         """Make sure that all these simulations are known."""
         new = [task for task in dict.fromkeys(tasks) if task not in self.known]
-        self.known.update(zip(new, self.run(run_task, new), strict=True))
+        read = partial(run_task, observations.readings())
+        self.known.update(zip(new, self.run(read, new), strict=True))
 
     def residuals(self, problem: Problem, points: Sequence[Array]) -> list[Array]:
         """Residuals at several points: data, penalties, priors."""
         self.observe(self.task(problem, cell, z) for z in points for cell in problem.cells)
         return [np.concatenate([self._fit(problem, z), priors(problem.free, z)]) for z in points]
 
-    def runs(self, problem: Problem, z: Array) -> dict[str, Observation] | None:
+    def runs(self, problem: Problem, z: Array) -> dict[str, Simulated] | None:
         """The simulated cells at a point; None if one cannot be simulated."""
         tasks = {cell: self.task(problem, cell, z) for cell in problem.cells}
         self.observe(tasks.values())
@@ -105,7 +109,7 @@ class Simulator:
     def _fit(self, problem: Problem, z: Array) -> Array:
         runs = self.runs(problem, z)
         if runs is None:
-            return np.full(rows(problem), FAR)
+            return np.full(misfit.count(problem.cells), FAR)
         return np.concatenate([misfit.data_residuals(runs, problem.left_out), misfit.penalties(runs)])
 
     def jacobian(self, problem: Problem, z: Array) -> Array:
@@ -121,12 +125,6 @@ class Simulator:
         for k in failed:
             there[k] = tried[k] if k in tried and tried[k][0] != FAR else here
         return np.array([(moved - here) / s for moved, s in zip(there, step, strict=True)]).T
-
-
-def rows(problem: Problem) -> int:
-    """Number of residuals without priors."""
-    cells = len(problem.cells)
-    return 4 * cells + 2 * cells + (12 if cells == 2 else 4)
 
 
 def priors(free: Sequence[Free], z: Array) -> Array:

@@ -1,7 +1,7 @@
 """Which channels of loss do the data favour? Variants of the model, each fitted and judged alike.
 
-Every variant is fitted to all eight capacities and then, capacity by capacity, to the other seven (leave one
-out); an empirical fade law without any physics is judged the same way. All with SPM at coarse accuracy.
+Every variant is fitted to all capacities and then, capacity by capacity, to all others (leave one out); an empirical
+fade law without any physics is judged the same way. All with SPM at coarse accuracy.
 """
 
 from __future__ import annotations
@@ -14,13 +14,15 @@ import numpy as np
 from scipy.optimize import least_squares
 
 from interphase_sim.calibration import files, misfit, unknowns
-from interphase_sim.calibration.misfit import Capacity, measured_capacities
+from interphase_sim.calibration.misfit import measured_capacities
 from interphase_sim.calibration.search import Fit, Problem, Say, Simulator, about, minimise
 from interphase_sim.calibration.unknowns import Array, Free, point_of, prior_draws, values_at
 from interphase_sim.errors import SolverFailure
+from interphase_sim.experiment import observations
+from interphase_sim.experiment.observations import Key
 from interphase_sim.scenario import load_scenario
 
-BOTH = ("bare", "coated")
+BOTH = observations.CELLS
 SEARCH, REFIT = 12, 8  # evaluations allowed to a search and to the refit without one capacity
 Row = dict[str, Any]
 
@@ -69,13 +71,14 @@ def compare(free: tuple[Free, ...], simulator: Simulator, directory: Path, resum
 
 def _row(variant: Variant, simulator: Simulator, directory: Path, resume: bool, say: Say) -> Row:
     path = directory / f"variant_{variant.name.replace(' ', '_').replace(',', '')}.json"
-    known = files.kept(path, str(variant)) if resume else None
+    problem = files.named(variant)
+    known = files.kept(path, problem) if resume else None
     if known:
         return dict(known["row"])
     fit = best_fit(variant, simulator, about(variant.name, say))
     missed = left_out_errors(variant.problem, fit, simulator, about(variant.name, say))
     row = _judged(variant, fit, missed, simulator)
-    files.keep(path, {"problem": str(variant), "row": row})
+    files.keep(path, {"problem": problem, "row": row})
     return row
 
 
@@ -87,7 +90,7 @@ def best_fit(variant: Variant, simulator: Simulator, say: Say) -> Fit:
     return min(fits, key=lambda fit: fit.cost)
 
 
-def left_out_errors(problem: Problem, fit: Fit, simulator: Simulator, say: Say) -> dict[Capacity, float]:
+def left_out_errors(problem: Problem, fit: Fit, simulator: Simulator, say: Say) -> dict[Key, float]:
     """Errors of every capacity predicted by a fit to all others [mAh g-1].
 
     The refits start from the full fit and keep its Jacobian, whose simulations are known already.
@@ -101,12 +104,10 @@ def left_out_errors(problem: Problem, fit: Fit, simulator: Simulator, say: Say) 
     return errors
 
 
-def _judged(variant: Variant, fit: Fit, missed: Mapping[Capacity, float], simulator: Simulator) -> Row:
+def _judged(variant: Variant, fit: Fit, missed: Mapping[Key, float], simulator: Simulator) -> Row:
     runs = simulator.runs(variant.problem, fit.z)
     if runs is None:
         raise SolverFailure(f"calibrate: no start of {variant.name!r} could be simulated")
-    ratios = misfit.trend_ratios(runs["bare"], runs["coated"])
-    low, high = misfit.LAYER
     row: Row = {
         "variant": variant.name,
         "fitted": len(variant.free),
@@ -114,10 +115,10 @@ def _judged(variant: Variant, fit: Fit, missed: Mapping[Capacity, float], simula
         "rms": _rms(list(misfit.capacity_errors(runs).values())),
         "leave_one_out": _rms(list(missed.values())),
         "leave_one_out_discharges": _rms([missed[key] for key in discharges()]),
-        "ce_bare": runs["bare"].efficiency,
-        "ce_coated": runs["coated"].efficiency,
-        "trends_failed": [name for name, ratio in zip(misfit.TRENDS, ratios, strict=True) if ratio < 1],
-        "bounds_hold": bool(low <= runs["bare"].layer <= high),
+        "ce_bare": misfit.late_efficiency(runs["bare"]),
+        "ce_coated": misfit.late_efficiency(runs["coated"]),
+        "trends_failed": [name for name, ratio in misfit.trend_ratios(runs).items() if ratio < 1],
+        "bounds_hold": misfit.layer_holds(runs),
         "cost": fit.cost,
         "values": values_at(variant.free, fit.z),
         "left_out_errors": _named(missed),
@@ -131,7 +132,7 @@ def _rms(errors: list[float]) -> float | None:
     return rms if np.isfinite(rms) else None
 
 
-def _named(missed: Mapping[Capacity, float]) -> dict[str, float | None]:
+def _named(missed: Mapping[Key, float]) -> dict[str, float | None]:
     return {" ".join(map(str, key)): error if np.isfinite(error) else None for key, error in missed.items()}
 
 
@@ -141,7 +142,7 @@ def _named(missed: Mapping[Capacity, float]) -> dict[str, float | None]:
 LAW_START = np.log([165.0, 182.0, 100.0, 250.0])
 
 
-def fade_law(numbers: Array) -> dict[Capacity, float]:
+def fade_law(numbers: Array) -> dict[Key, float]:
     """Q_n = Q_0 exp(-n/tau) with Q_0 [mAh g-1] and tau [cycles] of each cell, for the discharges it is a law of.
 
     numbers: ln Q_0 of bare and coated, ln tau of both. The best of several laws with four numbers: straight line,
@@ -151,12 +152,12 @@ def fade_law(numbers: Array) -> dict[Capacity, float]:
     return {key: float(fresh[BOTH.index(key[0])] * np.exp(-key[2] / life[BOTH.index(key[0])])) for key in discharges()}
 
 
-def discharges() -> dict[Capacity, float]:
-    """The six measured discharge capacities [mAh g-1]."""
+def discharges() -> dict[Key, float]:
+    """The measured discharge capacities [mAh g-1]."""
     return {key: value for key, value in measured_capacities(BOTH).items() if key[1] == "discharge_capacity"}
 
 
-def fit_law(law: Callable[[Array], Mapping[Capacity, float]], start: Array, known: Mapping[Capacity, float]) -> Array:
+def fit_law(law: Callable[[Array], Mapping[Key, float]], start: Array, known: Mapping[Key, float]) -> Array:
     """Least squares of a law's numbers to known capacities."""
     keys = list(known)
     target = np.array([known[key] for key in keys])

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
-from interphase_sim import measured
+from interphase_sim.experiment import Observation, observations
 from interphase_sim.plot import marker, measured_rows
 from interphase_sim.sweeps import analysis
 
@@ -77,9 +77,9 @@ def large_marker(cell: str) -> dict[str, Any]:
     return marker(cell) | {"markersize": 11, "markerfacecolor": "none", "markeredgewidth": 1.9}
 
 
-def measured_capacities(cell: str) -> list[measured.Measured]:
+def measured_capacities(cell: str) -> list[Observation]:
     """Measured discharge capacities of a cell [mAh g-1]."""
-    return measured_rows(measured.capacities(), "discharge_capacity", cell)
+    return measured_rows(observations.load(), "discharge_capacity", cell)
 
 
 def close(value: Any, shown: Any) -> bool:

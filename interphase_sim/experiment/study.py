@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from interphase_sim.resources import shipped
-from interphase_sim.validate.criteria import Limits
+from interphase_sim.experiment import observations
+from interphase_sim.experiment.criteria import Limits
+from interphase_sim.experiment.folder import data_file
 
 Row = dict[str, Any]
 
@@ -49,20 +50,33 @@ def load() -> Study:
 
 
 def _json(name: str) -> Any:
-    path = shipped(f"validation/{name}.json")
+    path = data_file(f"{name}.json")
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
 def rows(study: Study) -> list[Row]:
-    """The predicted rows of the report; `passes` tells whether the interval holds the measured value."""
-    shared = ("cell", "quantity", "cycle", "measured", "simulated")
-    return [
-        {key: row[key] for key in shared}
-        | {"unit": "mAh g-1", "passes": row["low"] <= row["measured"] <= row["high"], "predicted": True}
-        | {"gate": False}
-        | {"tolerance": None, "low": row["low"], "high": row["high"]}
-        for row in study.prediction
-    ]
+    """The predicted rows of the report; `passes` tells whether the interval holds the measured value.
+
+    The measured value is that of the data; the one that the prediction recorded where the data have none.
+    """
+    known = observations.capacities()
+    return [_predicted(row, known.get((row["cell"], row["quantity"], row["cycle"]))) for row in study.prediction]
+
+
+def _predicted(row: Mapping[str, Any], datum: observations.Observation | None) -> Row:
+    measured = datum.value if datum else row["measured"]
+    return {
+        **{key: row[key] for key in ("cell", "quantity", "cycle")},
+        "measured": measured,
+        "simulated": row["simulated"],
+        "unit": "mAh g-1",
+        "passes": row["low"] <= measured <= row["high"],
+        "predicted": True,
+        "gate": False,
+        "tolerance": None,
+        "low": row["low"],
+        "high": row["high"],
+    }
 
 
 def verdict(study: Study, width: Limits) -> Row | None:

@@ -1,6 +1,6 @@
-"""Judge the bare and the coated cell against the measured data: `run`, then `print_table`.
+"""What `interphase-sim validate` does: simulate the bare and the coated cell, judge them, write report and figures.
 
-`judge` works on two Datasets and needs neither PyBaMM nor Numba; nothing here fits.
+Judging stored results needs neither PyBaMM nor Numba; nothing here fits.
 """
 
 import json
@@ -11,21 +11,24 @@ from typing import Any
 
 import xarray as xr
 
-from interphase_sim import measured, plot, results
+from interphase_sim import plot, results
 from interphase_sim.errors import InputError
+from interphase_sim.experiment import closure, criteria, data_folder, observations, pair, study
+from interphase_sim.experiment.judge import judge, scenario_of
+from interphase_sim.experiment.observations import CELLS
 from interphase_sim.scenario import Scenario, load_scenario
-from interphase_sim.validate import closure, criteria, pair, study
-from interphase_sim.validate.judge import CELLS, judge, scenario_of
-from interphase_sim.validate.table import print_table
 
-__all__ = ["judge", "print_table", "run"]
+__all__ = ["run"]
 
 REPORT = "report.json"
 FIGURES = ("capacity_fade.png", "voltage_curves.png", "interphase.png", "losses.png")
 
 
 def run(
-    directory: Path, stored: Path | None = None, progress: Callable[[int, int, str], None] | None = None
+    directory: Path,
+    stored: Path | None = None,
+    progress: Callable[[int, int, str], None] | None = None,
+    experiment: Path | None = None,
 ) -> dict[str, Any]:
     """Simulate both shipped scenarios, judge them, and write results, figures and report to `directory`.
 
@@ -33,10 +36,17 @@ def run(
 
     stored : folder with bare.nc and coated.nc, and coated_resolved.nc if it is there; judged instead of simulating
     progress : called with cycles done, cycles in all and a text
+    experiment : folder with measured data and criteria to judge by instead of the shipped ones
 
-    Returns the report. Raises InputError when it would replace a file that `validate` did not write, or when
-    a stored result is missing, damaged or of the wrong cell.
+    Returns the report. Raises InputError when it would replace a file that `validate` did not write, when a stored
+    result is missing, damaged or of the wrong cell, or when the data cannot be used.
     """
+    with data_folder(experiment):
+        observations.load()  # what cannot be used is told before anything is simulated
+        return _run(directory, stored, progress)
+
+
+def _run(directory: Path, stored: Path | None, progress: Callable[[int, int, str], None] | None) -> dict[str, Any]:
     shipped = {cell: load_scenario(cell) for cell in CELLS}
     exact = closure.resolved(shipped["coated"])
     if exact:
@@ -59,7 +69,7 @@ def run(
     for name in copies:
         results.save_result(cells[Path(name).stem], directory / name)
     beside = [ds for cell, ds in cells.items() if cell not in CELLS]
-    plot.save_all([cells[cell] for cell in CELLS], directory, measured.capacities(), beside)
+    plot.save_all([cells[cell] for cell in CELLS], directory, observations.load(), beside)
     return report
 
 

@@ -6,12 +6,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from interphase_sim.measured import Measured
+from interphase_sim.experiment.observables import OBSERVABLES, PRODUCTS
+from interphase_sim.experiment.observations import CAPACITIES, Observation
 from interphase_sim.scenario import Scenario
-from interphase_sim.validate import quantities as q
 
 RESOLVED = "coated_resolved"
-PRODUCTS = (q.P, q.Q, q.S)
 
 Row = dict[str, Any]
 
@@ -29,27 +28,27 @@ def differences(closure: xr.Dataset, exact: xr.Dataset) -> dict[str, float]:
     Capacities over all cycles [mAh g-1]; amounts of the products at the NCM over all cycles, and the film resistance
     at the output cycles, relative to the resolved ones [%]. Not-a-number where the runs have no cycle in common.
     """
-    by_cycle = ["charge_capacity", "discharge_capacity", "amount", "film_resistance"]
+    by_cycle = [*CAPACITIES, "amount", "film_resistance"]
     one, other = xr.align(closure[by_cycle], exact[by_cycle], join="inner")
-    capacity = [_apart(one[name], other[name]) for name in ("charge_capacity", "discharge_capacity")]
+    capacity = [_apart(one[name], other[name]) for name in CAPACITIES]
     amount = [_relative(*(ds["amount"].sel(species=s, interface="ncm") for ds in (one, other))) for s in PRODUCTS]
     kept = [int(n) for n in closure["output_cycle"].values if n in one["cycle"].values]
     film = [ds["film_resistance"].sel(cycle=kept) for ds in (one, other)]
     return {"capacity": max(capacity), "amount": max(amount), "resistance": _relative(*film)}
 
 
-def rows(closure: xr.Dataset, exact: xr.Dataset, measured: list[Measured]) -> list[Row]:
+def rows(closure: xr.Dataset, exact: xr.Dataset, measured: list[Observation]) -> list[Row]:
     """The measured capacities of the coated cell beside both."""
     return [
         {
             "quantity": row.quantity,
             "cycle": row.cycle,
             "measured": row.value,
-            "closure": q.delivered(closure, row.quantity, row.cycle),
-            "resolved": q.delivered(exact, row.quantity, row.cycle),
+            "closure": OBSERVABLES[row.quantity].read(closure, row.cycle),
+            "resolved": OBSERVABLES[row.quantity].read(exact, row.cycle),
         }
         for row in measured
-        if row.cell == "coated" and row.quantity.endswith("capacity")
+        if row.cell == "coated" and row.quantity in CAPACITIES
     ]
 
 

@@ -9,20 +9,20 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from interphase_sim import measured
 from interphase_sim.errors import InputError
-from interphase_sim.measured import Measured
+from interphase_sim.experiment import closure, observations, scenarios
+from interphase_sim.experiment import observables as q
+from interphase_sim.experiment import study as study_of
+from interphase_sim.experiment.comparisons import Read
+from interphase_sim.experiment.criteria import Criteria, Criterion, Limits, Trend, Verdict, worst
+from interphase_sim.experiment.observations import BOTH, CAPACITIES, CELLS, Observation, Statement
+from interphase_sim.experiment.study import NO_STUDY, Study
 from interphase_sim.scenario import Scenario
-from interphase_sim.validate import closure
-from interphase_sim.validate import quantities as q
-from interphase_sim.validate import study as study_of
-from interphase_sim.validate.criteria import Criteria, Criterion, Limits, Trend, Verdict, worst
-from interphase_sim.validate.study import NO_STUDY, Study
 
 SCHEMA_VERSION = 1
-CELLS = ("bare", "coated")
-CAPACITIES = ("charge_capacity", "discharge_capacity")
+_COUNT = "{capacities}"
 
+Cells = Mapping[str, xr.Dataset]
 Row = dict[str, Any]
 
 
@@ -43,16 +43,20 @@ def judge(
     Raises InputError if the scenario that a result carries cannot be read.
     """
     cells = {"bare": bare, "coated": coated}
-    scenarios = {cell: scenario_of(ds) for cell, ds in cells.items()}
+    own = {cell: scenario_of(ds) for cell, ds in cells.items()}
+    statements = _statements(criteria)
     rows = [*_rows(cells, criteria)]
-    free = q.free_parameters(scenarios)
+    read = _reader(cells)
+    free = scenarios.free_parameters(own)
     prediction = study_of.verdict(study, criteria.criteria["prediction"].goal or Limits())
-    values = _values(cells, rows, len(free), study) | _predicted(prediction)
-    judged = [_judged(name, row, values[name]) for name, row in criteria.criteria.items()]
-    found = q.trends(cells)
-    trends = [_trend(name, row, found[name]) for name, row in criteria.trends.items()]
-    known = q.bounds(cells, scenarios)
-    bounds = [_judged(name, row, known[name]) for name, row in criteria.bounds.items()]
+    values = _values(cells, rows, len(free), study) | _predicted(prediction) | scenarios.bounds(own)
+    count = sum(row["quantity"] in CAPACITIES for row in rows)
+
+    def judge_all(known: Mapping[str, Criterion]) -> list[Row]:
+        return [_judged(name, row, values.get(name, row.value(read)), count) for name, row in known.items()]
+
+    judged, bounds = judge_all(criteria.criteria), judge_all(criteria.bounds)
+    trends = [_trend(name, row, row.values(read), statements[name]) for name, row in criteria.trends.items()]
     beside = _closure(coated, resolved, criteria) if resolved is not None else None
     compared = beside["criteria"] if beside else []
     failing = [
@@ -72,9 +76,9 @@ def judge(
         "capacity_max_abs_mAh_g": number(values["capacity_max_abs"]),
         "rows": [*rows, *study_of.rows(study)],
         "ce_mean_39_200": {cell: number(q.mean_efficiency(ds)) for cell, ds in cells.items()}
-        | {"difference": number(values["ce_mean_difference"])},
+        | {"difference": number(q.mean_efficiency(coated) - q.mean_efficiency(bare))},
         "criteria": judged,
-        "trends": [*trends, *_built_in(criteria)],
+        "trends": [*trends, *_not_judged(criteria, statements)],
         "bounds": bounds,
         "closure": beside,
         "coverage": _coverage(coated),
@@ -100,9 +104,9 @@ def _failing(rows: Iterable[Row], verdict: str) -> Iterator[Row]:
 def _closure(coated: xr.Dataset, resolved: xr.Dataset, criteria: Criteria) -> Row:
     """The closure beside the resolved contact: the measured capacities, and the largest differences judged."""
     found = closure.differences(coated, resolved)
-    known = closure.rows(coated, resolved, measured.capacities())
+    known = closure.rows(coated, resolved, observations.load())
     rows = [{key: number(value) if isinstance(value, float) else value for key, value in row.items()} for row in known]
-    judged = [_judged(f"closure_{name}", row, found[name]) for name, row in criteria.closure.items()]
+    judged = [_judged(f"closure_{name}", row, found.get(name, math.nan)) for name, row in criteria.closure.items()]
     return {"rows": rows, "criteria": judged}
 
 
@@ -121,26 +125,30 @@ def number(value: float | None) -> float | None:
     return float(value) if value is not None and math.isfinite(value) else None
 
 
-def _rows(cells: q.Cells, criteria: Criteria) -> Iterator[Row]:
+def _reader(cells: Cells) -> Read:
+    return lambda cell, name, cycle: q.OBSERVABLES[name].read(cells[cell], cycle)
+
+
+def _statements(criteria: Criteria) -> dict[str, Statement]:
+    """The measured trends. Raises InputError if one that is judged was not measured."""
+    found = observations.trends()
+    missing = [name for name in (*criteria.trends, *criteria.built_in) if name not in found]
+    if missing:
+        raise InputError(f"{observations.TREND_FILE}: no trend {', '.join(missing)}, which the criteria name")
+    return found
+
+
+def _rows(cells: Cells, criteria: Criteria) -> Iterator[Row]:
     """Every measured number of one cell beside the simulated one."""
-    for row in measured.capacities():
-        for cell in CELLS if row.cell == "both" else (row.cell,):
+    for row in observations.load():
+        for cell in CELLS if row.cell == BOTH else (row.cell,):
             if cell in CELLS:
-                yield _row(row, cell, cells[cell], _criterion_of(row, criteria))
+                yield _row(row, cell, cells[cell], criteria.criteria.get(row.criterion))
 
 
-def _criterion_of(row: Measured, criteria: Criteria) -> Criterion | None:
-    """The criterion that states how far the simulated number may lie off; None where the number is shown alone."""
-    if row.quantity in CAPACITIES:
-        late = (row.cell, row.quantity, row.cycle) == ("bare", "discharge_capacity", q.LAST)
-        return criteria.criteria["capacity_bare_200" if late else "capacity_max_abs"]
-    return criteria.criteria["first_cycle_efficiency"] if row.cycle == 1 else None
-
-
-def _row(row: Measured, cell: str, ds: xr.Dataset, criterion: Criterion | None) -> Row:
+def _row(row: Observation, cell: str, ds: xr.Dataset, criterion: Criterion | None) -> Row:
     tolerance = criterion.must if criterion else None
-    read = q.delivered if row.quantity in CAPACITIES else q.at
-    simulated = read(ds, row.quantity, row.cycle)
+    simulated = q.OBSERVABLES[row.quantity].read(ds, row.cycle)
     reached = row.cycle in ds["cycle"].values
     passes = None if tolerance is None else reached and tolerance.judge(abs(simulated - row.value)).holds
     return {
@@ -154,35 +162,36 @@ def _row(row: Measured, cell: str, ds: xr.Dataset, criterion: Criterion | None) 
         "gate": criterion is not None and criterion.gate,
         "predicted": False,
         "tolerance": tolerance.at_most if tolerance else None,
+        "criterion": row.criterion or None,
     }
 
 
-def _deviations(rows: Sequence[Row], *quantities: str, cycle: int | None = None) -> np.ndarray[Any, Any]:
-    """Simulated less measured of the given quantities, not-a-number where nothing was simulated."""
-    chosen = [r for r in rows if r["quantity"] in quantities and cycle in (None, r["cycle"])]
-    return np.array([math.nan if r["simulated"] is None else r["simulated"] - r["measured"] for r in chosen])
+def _deviations(rows: Iterable[Row]) -> np.ndarray[Any, Any]:
+    """Simulated less measured, not-a-number where nothing was simulated."""
+    return np.array([math.nan if r["simulated"] is None else r["simulated"] - r["measured"] for r in rows])
 
 
-def _values(cells: q.Cells, rows: Sequence[Row], fitted: int, study: Study) -> dict[str, float]:
-    """The numbers of the criteria but the prediction's, by name."""
-    off = _deviations(rows, *CAPACITIES)
-    bare_200 = _deviations([r for r in rows if r["cell"] == "bare"], "discharge_capacity", cycle=q.LAST)
-    first = _deviations(rows, "coulombic_efficiency", cycle=1)
-    mean = {cell: q.mean_efficiency(ds) for cell, ds in cells.items()}
+def _largest(deviations: np.ndarray[Any, Any]) -> float:
+    return float(np.abs(deviations).max()) if deviations.size else math.nan
+
+
+def _values(cells: Cells, rows: Sequence[Row], fitted: int, study: Study) -> dict[str, float]:
+    """The numbers of the criteria that are no comparison of observables but the prediction's, by name."""
+    off = _deviations(r for r in rows if r["quantity"] in CAPACITIES)
     own = study.variant("shipped", "leave_one_out")
     return {
-        "capacity_rms": float(np.sqrt(np.mean(off**2))),
-        "capacity_max_abs": float(np.abs(off).max()),
-        "capacity_bare_200": float(np.abs(bare_200).max()),
+        "capacity_rms": float(np.sqrt(np.mean(off**2))) if off.size else math.nan,
+        "capacity_max_abs": _largest(off),
+        **{
+            name: _largest(_deviations(r for r in rows if r["criterion"] == name))
+            for name in ("capacity_bare_200", "first_cycle_efficiency")
+        },
         # The variants' table counts switches that were chosen too.
         "free_numbers": float(np.fmax(fitted, study.variant("shipped", "free"))),
         "leave_one_out": own,
         "empirical_law": q.ratio(
             *(study.variant(role, "leave_one_out_discharges") for role in ("shipped", "empirical"))
         ),
-        "first_cycle_efficiency": float(np.abs(first).max()),
-        "ce_mean_coated": mean["coated"],
-        "ce_mean_difference": mean["coated"] - mean["bare"],
         "ce_smoothness": float(np.max([q.kink(ds) for ds in cells.values()])),
     }
 
@@ -193,8 +202,11 @@ def _predicted(prediction: Row | None) -> dict[str, float]:
     return {"prediction": prediction["width_mAh_g"] if prediction and holds else math.nan}
 
 
-def _judged(name: str, row: Criterion, value: float) -> Row:
-    """A criterion with its verdicts: passes is None without a must, passes_goal without any limit."""
+def _judged(name: str, row: Criterion, value: float, capacities: int = 0) -> Row:
+    """A criterion with its verdicts: passes is None without a must, passes_goal without any limit.
+
+    capacities : how many were measured, for its words
+    """
     must = row.must.judge(value).holds if row.must else None
     goal = row.goal.judge(value).holds if row.goal else must
     return {
@@ -206,12 +218,12 @@ def _judged(name: str, row: Criterion, value: float) -> Row:
         "passes": must,
         "gate": row.gate,
         "passes_goal": goal,
-        "meaning": row.meaning,
-        "source": row.source,
+        "meaning": row.meaning.replace(_COUNT, str(capacities)),
+        "source": row.source.replace(_COUNT, str(capacities)),
     }
 
 
-def _trend(name: str, row: Trend, values: Mapping[str, Sequence[float]]) -> Row:
+def _trend(name: str, row: Trend, values: Mapping[str, Sequence[float]], seen: Statement) -> Row:
     """A trend by its worst condition: the one that fails, or comes closest to its limit."""
     conditions = {name: _condition(limits, values[name]) for name, limits in row.must.items()}
     must = worst(conditions.values())
@@ -230,7 +242,8 @@ def _trend(name: str, row: Trend, values: Mapping[str, Sequence[float]]) -> Row:
         ],
         "passes_goal": must.holds and all(goals),
         "meaning": row.meaning,
-        "source": row.source,
+        "source": f"{seen.method}, {seen.place}",
+        **seen._asdict(),
     }
 
 
@@ -238,10 +251,15 @@ def _condition(limits: Limits, values: Sequence[float]) -> Verdict:
     return worst(limits.judge(value) for value in values)
 
 
-def _built_in(criteria: Criteria) -> Iterator[Row]:
-    for name, meaning in criteria.built_in.items():
-        empty = dict.fromkeys(("holds", "value", "threshold", "margin", "passes_goal"))
-        yield {"id": name, **empty, "gate": False, "conditions": [], "meaning": meaning, "source": "built in"}
+def _not_judged(criteria: Criteria, statements: Mapping[str, Statement]) -> Iterator[Row]:
+    """Trends that the model has by construction, and those that no criterion is for."""
+    empty = dict.fromkeys(("holds", "value", "threshold", "margin", "passes_goal"))
+    for name, seen in statements.items():
+        if name not in criteria.trends:
+            meaning = criteria.built_in.get(name, seen.statement)
+            source = "built in" if name in criteria.built_in else f"{seen.method}, {seen.place}"
+            row: Row = {"id": name, **empty, "gate": False, "conditions": [], "meaning": meaning, "source": source}
+            yield row | seen._asdict()
 
 
 def _coverage(coated: xr.Dataset) -> Row:
@@ -258,6 +276,6 @@ def _losses(ds: xr.Dataset) -> Row:
     }
 
 
-def _external_check(cells: q.Cells, check: Mapping[str, Any]) -> Row:
+def _external_check(cells: Cells, check: Mapping[str, Any]) -> Row:
     simulated = q.at(cells[check["cell"]], check["quantity"], check["cycle"])
     return {**check, "simulated": number(simulated), "passes": None}

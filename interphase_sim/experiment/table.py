@@ -132,7 +132,7 @@ def _trend_cells(row: Row) -> Cells:
     """One line for each condition, by name where there are several."""
     name, conditions = f"{row['id']} {row['meaning']}", row["conditions"]
     if not conditions:
-        return name, "", "", "built in", "", _mark(None)
+        return name, "", "", "built in" if row["source"] == "built in" else "not judged", "", _mark(None)
     columns = (
         [_digits(c["value"]) for c in conditions],
         [c["must"] for c in conditions],
