@@ -14,6 +14,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
+from interphase_sim.constants import AVOGADRO, ELEMENTARY_CHARGE, ZERO_CELSIUS
 from interphase_sim.errors import InputError
 
 _QUANTITY = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(.*?)\s*", re.ASCII | re.DOTALL)
@@ -21,8 +22,8 @@ _RATE = re.compile(r"\s*(\d*\.?\d*)\s*C\s*(?:/\s*(\d+\.?\d*))?\s*", re.ASCII)
 _UNIT = re.compile(r"[A-Za-z0-9_*/^(). -]{1,40}")
 _LONGEST = 60
 _USING_PINT = threading.RLock()  # a registry fills as it is used and is not made for threads
-_EV = Decimal("1.602176634e-19")
-_PER_MOLE = Decimal(1) / Decimal("6.02214076e23")
+_EV = Decimal(repr(ELEMENTARY_CHARGE))
+_PER_MOLE = Decimal(1) / Decimal(repr(AVOGADRO))
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,7 @@ def _to_si(number: str, unit: str, dimension: str, difference: bool) -> float | 
     factor = DIMENSIONS[dimension].factors.get(unit)
     if factor is None:
         return _by_pint(float(number), unit, dimension, difference)
-    offset = Decimal("273.15") if unit == "degC" and not difference else Decimal(0)
+    offset = Decimal(repr(ZERO_CELSIUS)) if unit == "degC" and not difference else Decimal(0)
     return float(Decimal(number) * Decimal(factor) + offset)
 
 

@@ -18,9 +18,10 @@ from pinned import scenario
 from interphase_sim import materials
 from interphase_sim.cell import parameters
 from interphase_sim.cell.default import WALTHER_2021
-from interphase_sim.cell.design import FARADAY, CellDesign
+from interphase_sim.cell.design import CellDesign
 from interphase_sim.cell.integrator import Direct, Integrator, Trajectory, same
 from interphase_sim.cell.runner import MESHES, OBSERVED, Cell, Degradation, History, build
+from interphase_sim.constants import FARADAY
 from interphase_sim.errors import SolverFailure
 from interphase_sim.interphase import contacts
 from interphase_sim.scenario import load_scenario

@@ -19,7 +19,8 @@ import pybamm
 from pybamm.parameters import lithium_ion_parameters
 
 from interphase_sim.arrhenius import exponent
-from interphase_sim.cell.design import FARADAY, GAS_CONSTANT, NCM_MOLAR_MASS, CellDesign
+from interphase_sim.cell.design import NCM_MOLAR_MASS, CellDesign
+from interphase_sim.constants import FARADAY, GAS_CONSTANT
 
 OCP_OFFSET, OCP_SCALE = 0.1910, 0.8151  # x_Li = offset + scale x_MSMR, least squares on the check table
 OCP_TEMPERATURE = 298.15  # K, entropy neglected

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from interphase_sim import units
+from interphase_sim.constants import ZERO_CELSIUS
 from interphase_sim.errors import InputError
 
 Kind = Literal["measured", "literature", "fitted", "assumed", "gauge"]
@@ -17,7 +18,6 @@ _KEYS = ("value", "kind", "source", "low", "high", "uncertainty")
 _PLAIN_SOURCE = "this scenario file"
 _FRACTION_SUM = 1e-3  # mass fractions are written with three digits at most
 COLDEST, HOTTEST = 213.15, 473.15  # K, -60 and 200 degC: beyond, no constant of a scenario means anything
-_ZERO_CELSIUS = 273.15  # K
 
 
 @dataclass(frozen=True)
@@ -150,15 +150,15 @@ class CredibleTemperature(Quantity):
         kelvin = super().number(raw, difference=difference)
         if difference or COLDEST <= kelvin <= HOTTEST:
             return kelvin
-        low, high = COLDEST - _ZERO_CELSIUS, HOTTEST - _ZERO_CELSIUS
+        low, high = COLDEST - ZERO_CELSIUS, HOTTEST - ZERO_CELSIUS
         raise InputError(f"{units.shown(raw)} must lie between {low:g} and {high:g} degC{_other_unit(raw, kelvin)}")
 
 
 def _other_unit(raw: object, kelvin: float) -> str:
     """The temperature that was meant, where the number makes sense with the other one of K and degC."""
-    celsius = kelvin - _ZERO_CELSIUS
+    celsius = kelvin - ZERO_CELSIUS
     in_kelvin = str(raw).rstrip().endswith("K")
-    if in_kelvin and COLDEST <= kelvin + _ZERO_CELSIUS <= HOTTEST:
+    if in_kelvin and COLDEST <= kelvin + ZERO_CELSIUS <= HOTTEST:
         return f", did you mean '{kelvin:.6g} degC'?"
     return f", did you mean '{celsius:.6g} K'?" if not in_kelvin and COLDEST <= celsius <= HOTTEST else ""
 
