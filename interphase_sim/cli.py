@@ -21,7 +21,7 @@ import click
 
 from interphase_sim import __version__, terminal
 from interphase_sim.errors import InputError, SolverFailure
-from interphase_sim.files import LOCK_NAME, exclusive_folder
+from interphase_sim.files import LOCK_NAME, exclusive_folder, write_text
 
 if TYPE_CHECKING:
     from interphase_sim.scenario import Scenario
@@ -160,8 +160,8 @@ def run(
 
             ds = simulate(chosen, directory=folder, resume=resume, progress=progress)
             results.write(ds, folder / results.FILE_NAME)
-        _write(folder / "cycles.csv", results.cycles_table(ds))
-        _write(folder / "scenario.toml", chosen.to_toml())
+        write_text(folder / "cycles.csv", results.cycles_table(ds))
+        write_text(folder / "scenario.toml", chosen.to_toml())
     _print_result(ds, folder, as_json)
     if str(ds.attrs["status"]).startswith("solver failure"):
         raise SolverFailure(f"{ds.attrs['status']} (the cycles before it are in {folder})")
@@ -419,7 +419,7 @@ def new(name: str) -> None:
 
     plain = _plain_name(name.removesuffix(".toml"))
     path = Path(f"{plain}.toml")
-    _write(path, template(plain), mode="x")
+    _write_new(path, template(plain))
     click.echo(f"Wrote {path}. Try: interphase-sim run {path}")
 
 
@@ -544,9 +544,10 @@ def _need_folder(folder: Path) -> None:
         raise InputError(f"{folder}: cannot be created ({error.strerror})") from error
 
 
-def _write(path: Path, text: str, mode: str = "w") -> None:
+def _write_new(path: Path, text: str) -> None:
+    """Write a file that must not exist."""
     try:
-        with path.open(mode, encoding="utf-8") as file:
+        with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
         raise InputError(f"{path}: exists already, choose another name") from None

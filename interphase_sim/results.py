@@ -11,7 +11,6 @@ import hashlib
 import io
 import json
 import operator
-import os
 from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,7 +21,7 @@ from numpy.typing import NDArray
 
 from interphase_sim import unfinished
 from interphase_sim.errors import InputError
-from interphase_sim.files import as_path
+from interphase_sim.files import as_path, written_whole
 
 SCHEMA_VERSION = 2
 FILE_NAME = "result.nc"
@@ -226,17 +225,9 @@ def _attribute(value: Any) -> str | int | float:
 def write(ds: xr.Dataset, path: str | Path) -> None:
     """Write a result as netCDF; a reader meanwhile finds the old file or the new one, never a part."""
     path = as_path(path, "result")
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            ds.to_netcdf(part, engine="h5netcdf")
-            seal(part)
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
+    with written_whole(path) as part:
+        ds.to_netcdf(part, engine="h5netcdf")
+        seal(part)
 
 
 def seal(path: Path) -> None:

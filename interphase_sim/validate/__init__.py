@@ -4,7 +4,6 @@
 """
 
 import json
-import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import xarray as xr
 
 from interphase_sim import coating, measured, plot, results
 from interphase_sim.errors import InputError
+from interphase_sim.files import write_text
 from interphase_sim.scenario import Scenario, load_scenario
 from interphase_sim.validate import closure, criteria, pair, study
 from interphase_sim.validate.judge import CELLS, judge, scenario_of
@@ -103,11 +103,4 @@ def _listed(path: Path) -> list[str]:
 
 
 def _write(path: Path, report: dict[str, Any]) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-        os.replace(part, path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
+    write_text(path, json.dumps(report, indent=2, allow_nan=False) + "\n")
