@@ -32,6 +32,7 @@ Progress = Callable[[int, int, str], None]
 CHECKPOINT = "checkpoint.npz"
 _CRITERIA_NOT_MET = 1
 _INTERRUPTED = 130
+_NOTHING = "none"  # as the value of --set
 _HINT = f"{__name__}.hint"
 _FILE_NAME = re.compile(r"\w[\w.-]*")
 
@@ -114,7 +115,13 @@ def cli() -> None:
 @click.option("-o", "directory", type=_folder, metavar="DIR", help="Where to store  [results/<scenario name>].")
 @click.option("--force", is_flag=True, help="Replace the result that DIR holds.")
 @click.option("--resume", is_flag=True, help="Continue from the last checkpoint in DIR.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change one value; repeatable.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change one value, as a file has it; `none` leaves an optional key out; repeatable.",
+)
 @click.option("--jump", is_flag=True, help="Leave out cycles that differ little, as numerics.jump does.")
 @_json
 @_verbose
@@ -495,17 +502,21 @@ def _changed(scenario: "Scenario", settings: tuple[str, ...]) -> "Scenario":
     """The scenario with the values of --set, read and checked like those of a file."""
     if not settings:
         return scenario
-    table = scenario.to_dict()
+    changes: dict[str, Any] = {}
     for text in settings:
         key, value = _setting(text)
-        *parents, last = key.split(".")
-        node: Any = table
-        for name in parents:
-            node = node.setdefault(name, {}) if isinstance(node, dict) else None
-        if not isinstance(node, dict):
-            raise InputError(f"--set {text!r}: {'.'.join(parents)} is not a table")
-        node[last] = value
-    return scenario.from_dict(table, where="--set")
+        value = None if value == _NOTHING and _may_be_left_out(key) else value
+        changes.pop(key, None)  # the last word on a key counts, and in its place
+        changes[key] = value
+    return scenario.replace(changes, where="--set", by="by --set")
+
+
+def _may_be_left_out(key: str) -> bool:
+    from interphase_sim.scenario import is_optional
+
+    with contextlib.suppress(InputError):  # an unknown key is told with all other errors
+        return is_optional(key)
+    return False
 
 
 def _setting(text: str) -> tuple[str, Any]:

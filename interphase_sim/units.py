@@ -18,7 +18,7 @@ from interphase_sim.constants import AVOGADRO, ELEMENTARY_CHARGE, ZERO_CELSIUS
 from interphase_sim.errors import InputError
 
 _QUANTITY = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(.*?)\s*", re.ASCII | re.DOTALL)
-_RATE = re.compile(r"\s*(\d*\.?\d*)\s*C\s*(?:/\s*(\d+\.?\d*))?\s*", re.ASCII)
+_RATE = re.compile(r"\s*((?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)?\s*C\s*(?:/\s*(\d+\.?\d*))?\s*", re.ASCII)
 _UNIT = re.compile(r"[A-Za-z0-9_*/^(). -]{1,40}")
 _LONGEST = 60
 _USING_PINT = threading.RLock()  # a registry fills as it is used and is not made for threads
@@ -185,7 +185,7 @@ def _registry() -> Any:
 def _parse_rate(text: object) -> float:
     """C-rate as a multiple of 1C: "C/5" is 0.2."""
     match = _RATE.fullmatch(text) if isinstance(text, str) else None
-    if match is None or match[1] == ".":
+    if match is None:
         raise InputError(f'{shown(text)} is not a C-rate, expected one such as "C/5" or "0.2 C"')
     numerator, denominator = float(match[1] or 1), float(match[2] or 1)
     if numerator <= 0 or denominator <= 0:

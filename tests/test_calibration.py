@@ -26,7 +26,7 @@ from interphase_sim.calibration.search import Fit, Problem, Simulator, Task
 from interphase_sim.calibration.unknowns import Array, Free, limits, parameter, point_of, prior_draws, values_at
 from interphase_sim.errors import InputError, SolverFailure
 from interphase_sim.resources import shipped
-from interphase_sim.scenario import Parameter, load_scenario
+from interphase_sim.scenario import Parameter, load_scenario, with_units
 from interphase_sim.validate import criteria
 
 FEW = (unknowns.EXCHANGE, unknowns.CONTACT_LENGTH, unknowns.HINDRANCE, unknowns.UTILISATION, unknowns.COVERAGE)
@@ -66,7 +66,9 @@ def test_unknowns_by_hand() -> None:
 def test_a_scenario_takes_an_unknown_anywhere_within_its_bounds(f: Free) -> None:
     for z in (*f.bounds, f.to_search(f.centre)):
         value = f.from_search(z)
-        assert parameter(load_scenario("coated").replace({f.key: value}), f.key).si == near(value, rel=1e-15)
+        assert parameter(load_scenario("coated").replace(with_units({f.key: value})), f.key).si == near(
+            value, rel=1e-15
+        )
 
 
 def test_the_shipped_numbers_are_a_point_of_the_search() -> None:
@@ -99,7 +101,7 @@ def test_no_unknown_is_searched_twice() -> None:
 
 
 def test_a_number_out_of_bounds_starts_at_the_bound() -> None:
-    far = load_scenario("coated").replace({"coating.coverage": 0.1, "kinetics.oxygen.exchange": 1e-6})
+    far = load_scenario("coated").replace({"coating.coverage": 0.1, "kinetics.oxygen.exchange": "1e-6 m/s"})
     found = values_at(FEW, point_of(FEW, far))
     assert found["coating.coverage"] == near(unknowns.COVERAGE.low, rel=1e-12)
     assert found["kinetics.oxygen.exchange"] == near(unknowns.EXCHANGE.high, rel=1e-12)
@@ -318,10 +320,10 @@ def test_a_run_has_the_numbers_asked_for_and_coarse_grids_if_asked(run: dict[str
     changes = {"kinetics.oxygen.exchange": 3e-12, "coating.coverage": 0.8, "protocol.cycles": 1}
     run["result"] = synthetic.result("coated", cycles=1)
     misfit.observe("coated", changes, coarse=True)
-    coarse = load_scenario("coated").replace({**COARSE, **changes, "numerics.output_cycles": []})
+    coarse = load_scenario("coated").replace({**COARSE, **with_units(changes), "numerics.output_cycles": []})
     assert run["scenario"] == coarse
     misfit.observe("coated", changes, coarse=False)
-    assert run["scenario"] == load_scenario("coated").replace({**changes, "numerics.output_cycles": []})
+    assert run["scenario"] == load_scenario("coated").replace({**with_units(changes), "numerics.output_cycles": []})
     assert run["scenario"] != coarse
 
 

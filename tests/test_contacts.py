@@ -16,7 +16,7 @@ from interphase_sim.cell.parameters import ocp_table
 from interphase_sim.errors import InputError
 from interphase_sim.interphase import column, contacts, kernels
 from interphase_sim.interphase.contacts import Contacts, Setting
-from interphase_sim.scenario import load_scenario
+from interphase_sim.scenario import load_scenario, with_units
 
 HOUR = 3600.0
 AREAS = {"ncm": 300.0, "carbon": 500.0, "collector": 10.0}
@@ -370,7 +370,7 @@ def test_coverage_beyond_close_packing_is_refused_with_advice_that_helps(contact
     shipped = load_scenario("coated").replace({"coating.contact": contact, "coating.coverage": 0.94})
     with pytest.raises(InputError, match=r"0\.907 or less, or coating\.filler to .* carbonate or residue"):
         contacts.setting(shipped, AREAS, 0.47)
-    assert contacts.setting(shipped.replace(change), AREAS, 0.47).rings is not None
+    assert contacts.setting(shipped.replace(with_units(change)), AREAS, 0.47).rings is not None
 
 
 def test_covered_oxide_of_a_resolved_contact_exchanges_as_the_scenario_says() -> None:

@@ -153,7 +153,10 @@ def test_what_is_not_known_of_a_coating_runs_over_the_corners_of_its_range(tmp_p
     plan = coated(tmp_path, 'values = ["LiNbO3 (amorphous)", "Li2ZrO3"]')
     assert (plan.dims, plan.shape) == (("coating", "case"), (2, 4))
     corners = [plan.changes(run) for run in range(4, 8)]
-    assert {c["coating.core_conductivity"] for c in corners} == {1e-7, 6e-7}  # S/m of the table's 1e-9 and 6e-9 S/cm
+    assert {c["coating.core_conductivity"] for c in corners} == {
+        "1e-07 S/m",
+        "6e-07 S/m",
+    }  # of the table's 1e-9 and 6e-9 S/cm
     assert len({tuple(map(str, c.values())) for c in corners}) == 4
     assert plan.firsts().tolist() == [0, 0, 0, 0, 4, 5, 6, 7]  # what is known runs once
 
@@ -263,7 +266,10 @@ def test_first_cycles_in_set_were_refused(tmp_path: Path) -> None:
     [
         (f"protocol.first = {FIRST.replace('C/20', 'C20', 1)}", "set: protocol.first[0].steps[0].rate: 'C20' is not a"),
         (f"protocol.first = {FIRST.replace('cycles', 'cycle')}", "set: protocol.first[0].cycle: unknown key, did you"),
-        ("protocol.first.cycles = 3", "set: 'protocol.first.cycles' is no key: first holds a value"),
+        (
+            "protocol.first.cycles = 3",
+            "set: 'protocol.first.cycles' is no key: protocol.first is a list, whose entries have pos",
+        ),
         ("protocol.reference_cycle = 3", "set: protocol.reference_cycle: 3 is after the last cycle, 2"),
     ],
 )

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from interphase_sim import measured
 from interphase_sim.errors import SolverFailure
-from interphase_sim.scenario import load_scenario
+from interphase_sim.scenario import load_scenario, with_units
 
 Array = npt.NDArray[np.float64]
 Capacity = tuple[str, str, int]  # cell, quantity, cycle
@@ -67,7 +67,8 @@ def observe(name: str, changes: Mapping[str, Any], coarse: bool) -> Observation:
     """
     from interphase_sim.simulation import simulate
 
-    scenario = load_scenario(name).replace({**(COARSE if coarse else {}), **changes, "numerics.output_cycles": []})
+    numbers = {**(COARSE if coarse else {}), **with_units(changes), "numerics.output_cycles": []}
+    scenario = load_scenario(name).replace(numbers)
     ds = simulate(scenario)
     if str(ds.attrs["status"]).startswith("solver failure"):
         raise SolverFailure(str(ds.attrs["status"]))

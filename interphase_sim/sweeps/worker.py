@@ -22,7 +22,7 @@ import numpy.typing as npt
 from interphase_sim import digest
 from interphase_sim.errors import InputError
 from interphase_sim.scenario import Protocol, Scenario
-from interphase_sim.sweeps.schema import EndOfLife
+from interphase_sim.sweeps.schema import VARIED, EndOfLife
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -111,7 +111,7 @@ def work(task: Task) -> Outcome:
 def _simulated(task: Task, job: Job, base: Scenario) -> Outcome:
     from interphase_sim.simulation import simulate
 
-    scenario = base.replace(task.changes, where="refused")
+    scenario = base.replace(task.changes, where="refused", by=VARIED)
     ds = simulate(scenario)
     text = str(ds.attrs["status"])
     status = _status(scenario, ds, text)
