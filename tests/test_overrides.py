@@ -16,8 +16,6 @@ from interphase_sim.scenario import Parameter, Scenario, load_scenario, location
 FITTED = "0.7867, fitted, interphase-sim calibrate, capacities and efficiencies of Walther 2021"
 SLOW = [{"type": "cc", "direction": way, "rate": "C/20"} for way in ("charge", "discharge")]
 FORMATION = [{"cycles": 2, "steps": SLOW}]
-    {"cycles": 2, "steps": [{"type": "cc", "direction": way, "rate": "C/20"} for way in ("charge", "discharge")]}
-]
 
 
 @pytest.fixture

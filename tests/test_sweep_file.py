@@ -12,7 +12,7 @@ from interphase_sim.errors import InputError
 from interphase_sim.scenario import load_scenario
 from interphase_sim.sweeps import coatings, sampling
 from interphase_sim.sweeps.plan import Plan, load, sweep_names
-from interphase_sim.sweeps.schema import Design, Input
+from interphase_sim.sweeps.schema import VARIED, Design, Input
 
 SOBOL = """
 [design]
@@ -287,6 +287,73 @@ def test_protocols_are_varied_by_an_axis(tmp_path: Path) -> None:
     assert axis(tmp_path, "protocol.steps", f"values = [{SLOW}]").base.replace({}).protocol.first == ()
     stated = axis(tmp_path, "protocol.reference_cycle", "values = [1, 2]")
     assert stated.base.replace(stated.changes(1)).protocol.reference_cycle == 2
+
+
+def test_a_step_is_varied_by_its_position(tmp_path: Path) -> None:
+    settings = f'{FAST}protocol.first = {FIRST}\n"protocol.first[0].cycles" = 2\n'
+    rates = '[[axes]]\nkey = "protocol.steps[{}].rate"\nname = "{}"\nvalues = ["C/5", "0.1 C"]\n'
+    plan = planned(tmp_path, rates.format(0, "charge") + rates.format(1, "discharge"), settings=settings)
+    assert (plan.dims, plan.base.protocol.first[0].cycles) == (("charge", "discharge"), 2)
+    coordinate = plan.blocks[0].coordinates["charge"]
+    assert (coordinate.values.tolist(), coordinate.attrs["units"]) == ([0.2, 0.1], "C")
+    made = [plan.base.replace(plan.changes(run)).protocol.steps for run in range(plan.runs)]
+    assert [tuple(step.rate.si for step in steps) for steps in made] == [  # type: ignore[union-attr]
+        (0.2, 0.2), (0.2, 0.1), (0.1, 0.2), (0.1, 0.1)
+    ]  # fmt: skip
+    unnamed = planned(tmp_path, "".join(re.sub("name = .*", "", rates.format(k, "")) for k in (0, 1)))
+    assert unnamed.dims == ("protocol.steps[0].rate", "protocol.steps[1].rate")
+    ranged = axis(tmp_path, "protocol.steps[0].rate", 'start = "C/10"\nstop = "1 C"\ncount = 4')
+    assert [ranged.changes(run)["protocol.steps[0].rate"] for run in range(4)] == ["0.1 C", "0.4 C", "0.7 C", "1.0 C"]
+
+
+@pytest.mark.parametrize(
+    ("key", "values", "settings", "told"),
+    [
+        (
+            "protocol.steps[2].rate",
+            '["C/5"]',
+            "",
+            "run 0: protocol.steps[2].rate: there is no [2], protocol.s",
+        ),
+        ("protocol.steps[0].rate", "[0.2]", "", "run 0: protocol.steps[0].rate: '0.2' is not a C-rate"),
+        (
+            "protocol.steps[0].rat",
+            '["C/5"]',
+            "",
+            "axes[0].key: 'protocol.steps[0].rat' is no key of a s",
+        ),
+        ("protocol.steps", f"[{SLOW}]", '"protocol.steps[0].rate" = "C/5"', "[set] holds protocol.steps[0].rate fixed"),
+        (
+            "coating.coverage",
+            "[0.5]",
+            '"protocol.steps[3].rate" = "C/5"',
+            "set: protocol.steps[3].rate: there is no",
+        ),
+        ("coating.coverage", "[0.5]", "coating.thickness = 15", "set: coating.thickness: '15' has no unit"),
+    ],
+)
+def test_a_step_that_cannot_be_varied_is_one_sentence(
+    key: str, values: str, settings: str, told: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=re.escape(told)) as refused:
+        planned(tmp_path, f'[[axes]]\nkey = "{key}"\nvalues = {values}', settings=f"{FAST}{settings}\n")
+    assert "\n" not in str(refused.value)
+
+
+def test_a_value_within_another_that_is_varied_is_refused(tmp_path: Path) -> None:
+    axis = '[[axes]]\nkey = "{}"\nvalues = [{}]\n'
+    axes = axis.format("protocol.steps[0].rate", '"C/5"') + axis.format("protocol.steps", SLOW)
+    with pytest.raises(InputError, match=r"'protocol\.steps\[0\]\.rate' lies in protocol\.steps, which is varied too"):
+        planned(tmp_path, axes)
+
+
+def test_values_of_a_sweep_tell_what_replaced_them(tmp_path: Path) -> None:
+    plan = planned(tmp_path, settings=f'{FAST}coating.shell_thickness = "2 nm"')
+    coating = plan.base.replace(plan.changes(0), by=VARIED).coating
+    assert coating is not None
+    assert coating.shell_thickness is not None
+    assert coating.shell_thickness.source.startswith("replaced by [set] of a sweep (was 1 nm, assumed, thin")
+    assert coating.coverage.source.startswith("replaced by a sweep (was 0.7867, fitted, ")
 
 
 def test_values_may_hold_for_several_keys(tmp_path: Path) -> None:

@@ -375,8 +375,9 @@ def _once(keys: list[str], info: ValidationInfo) -> None:
             if key != COATING and other != key and _lies_in(other, key):
                 raise InputError(f"{units.shown(other)} lies in {key}, which is varied too")
         for other in info.data.get("set", ()):
-            if other == key or _lies_in(key, other):
-                raise InputError(f"{units.shown(key)} is varied, but [set] holds it fixed")
+            if other == key or (key != COATING and _lies_in(other, key)):
+                held = "it" if other == key else other
+                raise InputError(f"{units.shown(key)} is varied, but [set] holds {held} fixed")
 
 
 def _lies_in(key: str, other: str) -> bool:
