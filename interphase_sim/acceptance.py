@@ -4,7 +4,6 @@ Judging stored results needs neither PyBaMM nor Numba; nothing here fits.
 """
 
 import json
-import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from interphase_sim.errors import InputError
 from interphase_sim.experiment import closure, criteria, data_folder, observations, pair, study
 from interphase_sim.experiment.judge import judge, scenario_of
 from interphase_sim.experiment.observations import CELLS
+from interphase_sim.files import write_text
 from interphase_sim.scenario import Scenario, load_scenario
 
 __all__ = ["run"]
@@ -115,11 +115,4 @@ def _listed(path: Path) -> list[str]:
 
 
 def _write(path: Path, report: dict[str, Any]) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-        os.replace(part, path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
+    write_text(path, json.dumps(report, indent=2, allow_nan=False) + "\n")

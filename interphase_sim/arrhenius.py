@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-BOLTZMANN = 1.380649e-23  # J K-1
+from interphase_sim.constants import BOLTZMANN
 
 
 def exponent(energy: float, temperature: Any, reference: float) -> Any:

@@ -22,7 +22,7 @@ import click
 
 from interphase_sim import __version__, terminal
 from interphase_sim.errors import InputError, ResultWarning, SolverFailure
-from interphase_sim.files import LOCK_NAME, exclusive_folder
+from interphase_sim.files import LOCK_NAME, exclusive_folder, write_text
 from interphase_sim.status import outcome_of
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ Progress = Callable[[int, int, str], None]
 CHECKPOINT = "checkpoint.npz"
 _CRITERIA_NOT_MET = 1
 _INTERRUPTED = 130
+_NOTHING = "none"  # as the value of --set
 _HINT = f"{__name__}.hint"
 _FILE_NAME = re.compile(r"\w[\w.-]*")
 
@@ -140,7 +141,13 @@ def cli() -> None:
 @click.option("-o", "directory", type=_folder, metavar="DIR", help="Where to store  [results/<scenario name>].")
 @click.option("--force", is_flag=True, help="Replace the result that DIR holds.")
 @click.option("--resume", is_flag=True, help="Continue from the last checkpoint in DIR.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change one value; repeatable.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change one value, as a file has it; `none` leaves an optional key out; repeatable.",
+)
 @click.option("--jump", is_flag=True, help="Leave out cycles that differ little, as numerics.jump does.")
 @_json
 @_verbose
@@ -186,8 +193,8 @@ def run(
 
             ds = simulate(chosen, directory=folder, resume=resume, progress=progress)
             results.save_result(ds, folder / results.FILE_NAME)
-        _write(folder / "cycles.csv", results.cycles_table(ds))
-        _write(folder / "scenario.toml", chosen.to_toml())
+        write_text(folder / "cycles.csv", results.cycles_table(ds))
+        write_text(folder / "scenario.toml", chosen.to_toml())
     _print_result(ds, folder, as_json)
     outcome = outcome_of(ds.attrs)
     if outcome.status.exit_code:
@@ -463,7 +470,7 @@ def new(name: str) -> None:
 
     plain = _plain_name(name.removesuffix(".toml"))
     path = Path(f"{plain}.toml")
-    _write(path, template(plain), mode="x")
+    _write_new(path, template(plain))
     click.echo(f"Wrote {path}. Try: interphase-sim run {path}")
 
 
@@ -539,17 +546,21 @@ def _changed(scenario: "Scenario", settings: tuple[str, ...]) -> "Scenario":
     """The scenario with the values of --set, read and checked like those of a file."""
     if not settings:
         return scenario
-    table = scenario.to_dict()
+    changes: dict[str, Any] = {}
     for text in settings:
         key, value = _setting(text)
-        *parents, last = key.split(".")
-        node: Any = table
-        for name in parents:
-            node = node.setdefault(name, {}) if isinstance(node, dict) else None
-        if not isinstance(node, dict):
-            raise InputError(f"--set {text!r}: {'.'.join(parents)} is not a table")
-        node[last] = value
-    return scenario.from_dict(table, where="--set")
+        value = None if value == _NOTHING and _may_be_left_out(key) else value
+        changes.pop(key, None)  # the last word on a key counts, and in its place
+        changes[key] = value
+    return scenario.replace(changes, where="--set", by="by --set")
+
+
+def _may_be_left_out(key: str) -> bool:
+    from interphase_sim.scenario import is_optional
+
+    with contextlib.suppress(InputError):  # an unknown key is told with all other errors
+        return is_optional(key)
+    return False
 
 
 def _setting(text: str) -> tuple[str, Any]:
@@ -588,9 +599,10 @@ def _need_folder(folder: Path) -> None:
         raise InputError(f"{folder}: cannot be created ({error.strerror})") from error
 
 
-def _write(path: Path, text: str, mode: str = "w") -> None:
+def _write_new(path: Path, text: str) -> None:
+    """Write a file that must not exist."""
     try:
-        with path.open(mode, encoding="utf-8") as file:
+        with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
         raise InputError(f"{path}: exists already, choose another name") from None

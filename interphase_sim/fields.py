@@ -9,15 +9,15 @@ from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from interphase_sim import units
+from interphase_sim.constants import ZERO_CELSIUS
 from interphase_sim.errors import InputError
 
 Kind = Literal["measured", "literature", "fitted", "assumed", "gauge"]
 KINDS: tuple[str, ...] = get_args(Kind)
 _KEYS = ("value", "kind", "source", "low", "high", "uncertainty")
-_PLAIN_SOURCE = "this scenario file"
+PLAIN_SOURCE = "this scenario file"  # of a value written without one
 _FRACTION_SUM = 1e-3  # mass fractions are written with three digits at most
 COLDEST, HOTTEST = 213.15, 473.15  # K, -60 and 200 degC: beyond, no constant of a scenario means anything
-_ZERO_CELSIUS = 273.15  # K
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Parameter:
     si: float
     unit: str = ""
     kind: str = "assumed"
-    source: str = _PLAIN_SOURCE
+    source: str = PLAIN_SOURCE
     low: float | None = None
     high: float | None = None
     uncertainty: float | None = None
@@ -42,8 +42,14 @@ class Parameter:
 
     def as_written(self) -> dict[str, Any]:
         """The inline table that reads back as this parameter."""
-        table = {"value": self.si, **dict(self.given)}
+        numbers = {"value": self.si, "low": self.low, "high": self.high, "uncertainty": self.uncertainty}
+        table = {name: written(si, self.unit) for name, si in numbers.items() if si is not None} | dict(self.given)
         return {**table, "kind": self.kind, "source": self.source}
+
+
+def written(si: float, unit: str) -> str | float:
+    """How an SI value is written so that it reads back exactly."""
+    return f"{float(si)!r} {unit}" if unit else float(si)
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,7 @@ class Ratio:
 
     parts: tuple[float, float, float]
     kind: str = "assumed"
-    source: str = _PLAIN_SOURCE
+    source: str = PLAIN_SOURCE
 
     def __iter__(self) -> Iterator[float]:
         return iter(self.parts)
@@ -98,7 +104,7 @@ class Quantity:
     def read(self, raw: object) -> Parameter:
         """`"15 nm"`, or a table with value, kind, source, low, high and uncertainty, as a `Parameter`."""
         if isinstance(raw, Parameter):
-            return raw
+            raw = raw.as_written()
         table, kind, source, problems = _provenance(raw)
         numbers: dict[str, float] = {}
         for key in ("value", "low", "high", "uncertainty"):
@@ -136,8 +142,7 @@ class Quantity:
 
     def written(self, si: float) -> str | float:
         """How an SI value is written so that it reads back exactly."""
-        unit = self.unit(si)
-        return f"{si!r} {unit}" if unit else si
+        return written(si, self.unit(si))
 
 
 @dataclass(frozen=True)
@@ -150,15 +155,15 @@ class CredibleTemperature(Quantity):
         kelvin = super().number(raw, difference=difference)
         if difference or COLDEST <= kelvin <= HOTTEST:
             return kelvin
-        low, high = COLDEST - _ZERO_CELSIUS, HOTTEST - _ZERO_CELSIUS
+        low, high = COLDEST - ZERO_CELSIUS, HOTTEST - ZERO_CELSIUS
         raise InputError(f"{units.shown(raw)} must lie between {low:g} and {high:g} degC{_other_unit(raw, kelvin)}")
 
 
 def _other_unit(raw: object, kelvin: float) -> str:
     """The temperature that was meant, where the number makes sense with the other one of K and degC."""
-    celsius = kelvin - _ZERO_CELSIUS
+    celsius = kelvin - ZERO_CELSIUS
     in_kelvin = str(raw).rstrip().endswith("K")
-    if in_kelvin and COLDEST <= kelvin + _ZERO_CELSIUS <= HOTTEST:
+    if in_kelvin and COLDEST <= kelvin + ZERO_CELSIUS <= HOTTEST:
         return f", did you mean '{kelvin:.6g} degC'?"
     return f", did you mean '{celsius:.6g} K'?" if not in_kelvin and COLDEST <= celsius <= HOTTEST else ""
 
@@ -245,7 +250,7 @@ class MassRatio:
     def read(self, raw: object) -> Ratio:
         """`[7, 3, 0.1]`, or a table with value, kind and source, as a `Ratio`."""
         if isinstance(raw, Ratio):
-            return raw
+            raw = raw.as_written()
         table, kind, source, problems = _provenance(raw)
         problems += [f"unknown key {key!r}" for key in table if key in ("low", "high", "uncertainty")]
         value = table.get("value")
@@ -303,10 +308,10 @@ def preset(annotation: Any, value: object) -> Parameter:
 def _provenance(raw: object) -> tuple[dict[str, Any], str, str, list[str]]:
     """The table, kind, source and complaints of a value written plainly or as a table."""
     if not isinstance(raw, dict):
-        return {"value": raw}, "assumed", _PLAIN_SOURCE, []
+        return {"value": raw}, "assumed", PLAIN_SOURCE, []
     unknown = [str(key) for key in raw if key not in _KEYS]
     problems = [f"unknown key {units.shown(key)}{units.nearest(key, _KEYS)}" for key in unknown]
-    kind, source = raw.get("kind", "assumed"), raw.get("source", _PLAIN_SOURCE)
+    kind, source = raw.get("kind", "assumed"), raw.get("source", PLAIN_SOURCE)
     if "value" not in raw:
         problems.append("value is missing")
     if kind not in KINDS:

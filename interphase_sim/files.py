@@ -1,8 +1,10 @@
-"""Paths as callers give them, and the lock of a folder that only one run may write to."""
+"""Paths as callers give them, files written whole or not at all, and the lock of a folder that one run writes to."""
 
 import contextlib
+import itertools
 import logging
 import os
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +16,7 @@ log = logging.getLogger(__name__)
 
 LOCK_NAME = ".lock"  # of a folder that a run writes to; there while it runs, or left behind by a killed process
 _own = threading.local()  # locks that the calling thread holds
+_count = itertools.count()  # numbers the writings of this process
 
 
 def as_path(value: object, name: str) -> Path:
@@ -28,6 +31,53 @@ def as_path(value: object, name: str) -> Path:
 
 def _described(value: object) -> str:
     return "None" if value is None else f"a value of type {type(value).__name__}"
+
+
+@contextlib.contextmanager
+def written_whole(path: Path, *, sync: bool = False) -> Iterator[Path]:
+    """Where to write a file or folder that takes the place of ``path`` once it is complete.
+
+    A reader meanwhile finds the old content or the new one, never a part; a folder of that name is missing for a
+    moment. What is interrupted or fails leaves nothing. Any number of threads and processes may write at once.
+    Folders on the way to it are made. sync: let a file reach the disk before it takes its place.
+    Raises InputError for what the system does not let be written.
+    """
+    part = path.with_name(f".{path.name[:60]}.{os.getpid()}-{threading.get_ident()}-{next(_count)}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield part
+            _take_place(part, path, sync)
+        finally:
+            _remove(part)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
+
+
+def write_text(path: Path, text: str, *, sync: bool = False) -> None:
+    """Write a text file whole or not at all; see ``written_whole``."""
+    with written_whole(path, sync=sync) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def _take_place(part: Path, path: Path, sync: bool) -> None:
+    if part.is_dir():
+        if path.exists():
+            shutil.rmtree(path)
+        part.rename(path)
+        return
+    if sync:
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())
+    os.replace(part, path)
+
+
+def _remove(part: Path) -> None:
+    if part.is_dir():
+        shutil.rmtree(part, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):  # of a folder that has become read-only: its files stay as they are
+            part.unlink(missing_ok=True)
 
 
 def exclusive_folder(folder: Path) -> contextlib.AbstractContextManager[None]:

@@ -24,7 +24,7 @@ from matplotlib.patches import Patch, Rectangle
 from interphase_sim import ageing, chemistry
 from interphase_sim.errors import InputError
 from interphase_sim.experiment.observations import BOTH, CAPACITIES, DIFFERENCE, SOURCE, Observation
-from interphase_sim.files import as_path
+from interphase_sim.files import as_path, written_whole
 from interphase_sim.results import load_result
 from interphase_sim.scenario import protocol_of
 from interphase_sim.status import RunStatus, outcome_of
@@ -649,12 +649,12 @@ def save(figure: Figure | SubFigure, path: str | Path) -> Path:
     kind = target.suffix[1:].lower()
     if kind not in FORMATS:
         raise InputError(f"{path}: cannot be drawn as {target.suffix}, only as .{', .'.join(FORMATS)}")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        whole: Any = figure.get_figure(root=True) or figure
-        whole.savefig(target, format=kind, dpi=DPI)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{target}: cannot be drawn ({getattr(error, 'strerror', None) or error})") from error
+    whole: Any = figure.get_figure(root=True) or figure
+    with written_whole(target) as part:
+        try:
+            whole.savefig(part, format=kind, dpi=DPI)
+        except ValueError as error:
+            raise InputError(f"{target}: cannot be drawn ({error})") from error
     return target
 
 
@@ -663,10 +663,7 @@ def written(figures: Mapping[str, Figure], folder: Path) -> list[Path]:
 
     Raises InputError naming a folder that cannot be written to.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, figure in figures.items():
-            figure.savefig(folder / name, dpi=DPI)
-    except OSError as error:
-        raise InputError(f"{folder}: figures cannot be written ({error.strerror or error})") from error
+    for name, figure in figures.items():
+        with written_whole(folder / name) as part:
+            figure.savefig(part, format=name.rpartition(".")[2], dpi=DPI)
     return [folder / name for name in figures]

@@ -15,7 +15,6 @@ import hashlib
 import io
 import json
 import operator
-import os
 import re
 import warnings
 from collections.abc import Container, Iterator, Mapping
@@ -28,7 +27,7 @@ from numpy.typing import NDArray
 
 from interphase_sim import ageing, chemistry, unfinished
 from interphase_sim.errors import InputError, ResultWarning
-from interphase_sim.files import as_path
+from interphase_sim.files import as_path, written_whole
 from interphase_sim.status import outcome_of
 
 MAJOR, MINOR = 2, 1
@@ -286,17 +285,10 @@ def save_result(ds: xr.Dataset, path: str | Path) -> None:
     problem = _problem(ds) if isinstance(ds, xr.Dataset) else f"a value of type {type(ds).__name__}"
     if problem:
         raise InputError(f"{path}: not written, because load_result would refuse it: {problem}")
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with written_whole(path) as part:
             ds.to_netcdf(part, engine="h5netcdf")
             seal(part)
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
     except (NotImplementedError, TypeError, ValueError) as error:  # of attributes that netCDF has no type for
         raise InputError(f"{path}: cannot be written as netCDF ({str(error).splitlines()[0]})") from error
 

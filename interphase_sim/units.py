@@ -14,15 +14,16 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
+from interphase_sim.constants import AVOGADRO, ELEMENTARY_CHARGE, ZERO_CELSIUS
 from interphase_sim.errors import InputError
 
 _QUANTITY = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(.*?)\s*", re.ASCII | re.DOTALL)
-_RATE = re.compile(r"\s*(\d*\.?\d*)\s*C\s*(?:/\s*(\d+\.?\d*))?\s*", re.ASCII)
+_RATE = re.compile(r"\s*((?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)?\s*C\s*(?:/\s*(\d+\.?\d*))?\s*", re.ASCII)
 _UNIT = re.compile(r"[A-Za-z0-9_*/^(). -]{1,40}")
 _LONGEST = 60
 _USING_PINT = threading.RLock()  # a registry fills as it is used and is not made for threads
-_EV = Decimal("1.602176634e-19")
-_PER_MOLE = Decimal(1) / Decimal("6.02214076e23")
+_EV = Decimal(repr(ELEMENTARY_CHARGE))
+_PER_MOLE = Decimal(1) / Decimal(repr(AVOGADRO))
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,7 @@ def _to_si(number: str, unit: str, dimension: str, difference: bool) -> float | 
     factor = DIMENSIONS[dimension].factors.get(unit)
     if factor is None:
         return _by_pint(float(number), unit, dimension, difference)
-    offset = Decimal("273.15") if unit == "degC" and not difference else Decimal(0)
+    offset = Decimal(repr(ZERO_CELSIUS)) if unit == "degC" and not difference else Decimal(0)
     return float(Decimal(number) * Decimal(factor) + offset)
 
 
@@ -184,7 +185,7 @@ def _registry() -> Any:
 def _parse_rate(text: object) -> float:
     """C-rate as a multiple of 1C: "C/5" is 0.2."""
     match = _RATE.fullmatch(text) if isinstance(text, str) else None
-    if match is None or match[1] == ".":
+    if match is None:
         raise InputError(f'{shown(text)} is not a C-rate, expected one such as "C/5" or "0.2 C"')
     numerator, denominator = float(match[1] or 1), float(match[2] or 1)
     if numerator <= 0 or denominator <= 0:

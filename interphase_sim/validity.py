@@ -10,10 +10,10 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from interphase_sim.constants import ZERO_CELSIUS
 from interphase_sim.scenario import Cell, ConstantCurrent, ConstantVoltage, Scenario, Span, Step
 
 SLACK = 1e-3  # relative: ranges are stated with three digits at most
-ZERO_CELSIUS = 273.15  # K
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from interphase_sim.scenario import Scenario, load_scenario
+from interphase_sim.scenario import Scenario, load_scenario, with_units
 
 KINETICS = {
     "oxygen.exchange": 3e-11,
@@ -84,4 +84,4 @@ def scenario(name: str = "bare", changes: Mapping[str, Any] = NOTHING) -> Scenar
     fixed = {f"kinetics.{key}": value for key, value in KINETICS.items()}
     if name == "coated":
         fixed |= {f"coating.{key}": value for key, value in COATING.items()}
-    return load_scenario(name).replace({**coarse, **fixed, **changes})
+    return load_scenario(name).replace(with_units({**coarse, **fixed, **changes}))

@@ -30,7 +30,7 @@ from interphase_sim.experiment.observables import LAST as LIFE
 from interphase_sim.experiment.observables import LATE_EFFICIENCY, OBSERVABLES
 from interphase_sim.experiment.observations import Key
 from interphase_sim.resources import shipped
-from interphase_sim.scenario import Parameter, load_scenario
+from interphase_sim.scenario import Parameter, load_scenario, with_units
 
 FEW = (unknowns.EXCHANGE, unknowns.CONTACT_LENGTH, unknowns.HINDRANCE, unknowns.UTILISATION, unknowns.COVERAGE)
 BOTH = Problem(FEW)
@@ -69,7 +69,9 @@ def test_unknowns_by_hand() -> None:
 def test_a_scenario_takes_an_unknown_anywhere_within_its_bounds(f: Free) -> None:
     for z in (*f.bounds, f.to_search(f.centre)):
         value = f.from_search(z)
-        assert parameter(load_scenario("coated").replace({f.key: value}), f.key).si == near(value, rel=1e-15)
+        assert parameter(load_scenario("coated").replace(with_units({f.key: value})), f.key).si == near(
+            value, rel=1e-15
+        )
 
 
 def test_the_shipped_numbers_are_a_point_of_the_search() -> None:
@@ -102,7 +104,7 @@ def test_no_unknown_is_searched_twice() -> None:
 
 
 def test_a_number_out_of_bounds_starts_at_the_bound() -> None:
-    far = load_scenario("coated").replace({"coating.coverage": 0.1, "kinetics.oxygen.exchange": 1e-6})
+    far = load_scenario("coated").replace({"coating.coverage": 0.1, "kinetics.oxygen.exchange": "1e-6 m/s"})
     found = values_at(FEW, point_of(FEW, far))
     assert found["coating.coverage"] == near(unknowns.COVERAGE.low, rel=1e-12)
     assert found["kinetics.oxygen.exchange"] == near(unknowns.EXCHANGE.high, rel=1e-12)
@@ -328,10 +330,10 @@ def test_a_run_has_the_numbers_asked_for_and_coarse_grids_if_asked(run: dict[str
     changes = {"kinetics.oxygen.exchange": 3e-12, "coating.coverage": 0.8, "protocol.cycles": 1}
     run["result"] = synthetic.result("coated", cycles=1)
     read_off("coated", changes, coarse=True)
-    coarse = load_scenario("coated").replace({**COARSE, **changes, **misfit.WHOLE_LIFE})
+    coarse = load_scenario("coated").replace({**COARSE, **with_units(changes), **misfit.WHOLE_LIFE})
     assert run["scenario"] == coarse
     read_off("coated", changes)
-    assert run["scenario"] == load_scenario("coated").replace({**changes, **misfit.WHOLE_LIFE})
+    assert run["scenario"] == load_scenario("coated").replace({**with_units(changes), **misfit.WHOLE_LIFE})
     assert run["scenario"] != coarse
 
 

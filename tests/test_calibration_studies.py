@@ -28,7 +28,7 @@ from interphase_sim.experiment.observables import LAST as LIFE
 from interphase_sim.experiment.observations import Key
 from interphase_sim.experiment.table import print_table
 from interphase_sim.resources import shipped
-from interphase_sim.scenario import load_scenario
+from interphase_sim.scenario import load_scenario, with_units
 
 Table = dict[str, Any]
 FEW = (unknowns.EXCHANGE, unknowns.HINDRANCE, unknowns.COVERAGE)
@@ -748,7 +748,7 @@ def test_mechanical_loss_alone_ages_the_coated_cell_like_the_bare_one(world: Wor
         PREDICTED[2]: pytest.approx(22.0, abs=0.05),
     }
     assert {name for name, *_ in world.asked} == {"bare"}
-    losses = [load_scenario("bare").replace(changes).kinetics.losses for _, changes, _ in world.asked[:1]]
+    losses = [load_scenario("bare").replace(with_units(changes)).kinetics.losses for _, changes, _ in world.asked[:1]]
     assert not any(own.film or own.rock_salt or own.isolation for own in losses)
     assert all(own.slow_lithiation and own.mechanical_loss.si > 0 for own in losses)
     assert all(own.contact_length.si > 1e6 * 60e-9 for own in losses)  # a layer takes no contact

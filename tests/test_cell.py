@@ -3,7 +3,7 @@
 import math
 import subprocess
 import sys
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,23 +17,36 @@ from pinned import scenario
 
 from interphase_sim import materials
 from interphase_sim.cell import parameters
-from interphase_sim.cell.default import WALTHER_2021
-from interphase_sim.cell.design import FARADAY, CellDesign
+from interphase_sim.cell.default import walther_2021
 from interphase_sim.cell.integrator import Direct, Integrator, Trajectory, same
 from interphase_sim.cell.runner import MESHES, OBSERVED, Cell, Degradation, History, build
+from interphase_sim.constants import FARADAY
 from interphase_sim.errors import SolverFailure
 from interphase_sim.interphase import contacts
 from interphase_sim.scenario import load_scenario
-from interphase_sim.simulation import loop
+from interphase_sim.simulation import loop, simulate
 
 Array = NDArray[np.float64]
-DESIGN = WALTHER_2021
+# Numbers of a calibration that is none of these tests' business: they hold for any.
+DESIGN = replace(
+    walther_2021(),
+    utilisation=0.9649,
+    lithium_diffusivity=1e-14,
+    hindrance_stoichiometry=0.84,
+    hindrance_width=0.05,
+    hindrance_factor=1000.0,
+)
 TOLERANCE = 1e-6  # of the solver, as shipped
 C_5 = DESIGN.current(0.2)
 NCM_AREA = DESIGN.contact_areas["ncm"] * DESIGN.ncm_mass
 CHARGED = 2.85
 LONG = 20 * 3600.0
 NOTHING = Degradation(connected=DESIGN.utilisation)
+
+
+def design_values() -> Any:
+    """The parameter set of the design."""
+    return pybamm.ParameterValues(parameters.parameter_values(DESIGN))
 
 
 def spm() -> Cell:
@@ -59,11 +72,7 @@ def per_gram(charge: float) -> float:
 
 
 def test_the_default_cell_is_the_shipped_one() -> None:
-    shipped = loop.design_of(load_scenario("bare"))
-    of_kinetics = {"lithium_diffusivity", "hindrance_stoichiometry", "hindrance_width", "hindrance_factor"}
-    for name in (field.name for field in fields(CellDesign) if field.name not in of_kinetics):
-        value = getattr(shipped, name)
-        assert value == near(getattr(DESIGN, name), rel=1e-9), name  # units are converted by pint
+    assert walther_2021() == loop.design_of(load_scenario("bare"))
 
 
 @pytest.mark.parametrize("electrode", ["cathode", "anode"])
@@ -118,7 +127,35 @@ print(*(m for m in sys.modules if m.split(".")[0] in ("numba", "pint", "pydantic
     assert "interphase_sim.cell.parameters" in loaded
     assert {m.split(".")[0] for m in loaded} == {"interphase_sim"}
     in_cell = {m for m in loaded if m.startswith("interphase_sim.cell")}
-    assert loaded <= {"interphase_sim", "interphase_sim.arrhenius"} | in_cell
+    plain = {f"interphase_sim.{name}" for name in ("arrhenius", "constants", "errors", "resources", "units")}
+    assert loaded <= {"interphase_sim"} | plain | in_cell
+
+
+def test_the_parameter_set_had_another_lithium_transport_than_the_calibrated_cell() -> None:
+    """It charged 197 and discharged 174 mAh/g; the cell it is a set of charges 199 and discharges 190 mAh/g.
+
+    The interphase, which a set of PyBaMM cannot hold, takes both down to 191 and 163 mAh/g (SPM). So the set is
+    compared with the first cycle of the bare cell in which nothing reacts: no oxygen, no oxidation, no contact before.
+    """
+    still = {
+        "cell.model": "SPM",
+        "kinetics.oxygen.exchange": "0 m/s",
+        "kinetics.losses.electrolyte_oxidation": False,
+        "kinetics.contact.duration": "0 s",
+    }
+    short = {"protocol.cycles": 1, "numerics.output_cycles": []}
+    simulated = simulate(load_scenario("bare").replace(still | short)).sel(cycle=1)
+    values = pybamm.ParameterValues("Walther2021")
+    points = {**pybamm.lithium_ion.SPM().default_var_pts, "r_p": 45}
+    solution = pybamm.Simulation(
+        pybamm.lithium_ion.SPM({"SEI": "none"}),
+        experiment=pybamm.Experiment(["Charge at C/5 until 2.85 V", "Discharge at C/5 until 1.35 V"]),
+        parameter_values=values,
+        var_pts=points,
+    ).solve()
+    passed = [np.ptp(cycle["Discharge capacity [A.h]"].entries) / walther_2021().ncm_mass for cycle in solution.cycles]
+    for name, capacity in zip(("charge_capacity", "discharge_capacity"), passed, strict=True):
+        assert capacity == pytest.approx(float(simulated[name]), abs=1.0), name  # 0.1 found; what stands apart is 9
 
 
 @cache
@@ -183,7 +220,7 @@ def plain(model: Any, cycles: int = 1, values: Any = None, points: dict[str, int
         submeshes["positive particle"] = stretched
     simulation = pybamm.Simulation(
         model,
-        parameter_values=values or pybamm.ParameterValues("Walther2021"),
+        parameter_values=values or design_values(),
         experiment=pybamm.Experiment([step for _ in range(cycles) for step in steps]),
         solver=pybamm.IDAKLUSolver(rtol=TOLERANCE, atol=TOLERANCE),
         var_pts={**model.default_var_pts, **(points or {})},
@@ -204,9 +241,7 @@ def test_the_three_models_run_and_agree() -> None:
 def test_the_sauter_radius_stands_for_the_size_distribution() -> None:
     """A lognormal of the measured d50 and d90: its area-weighted mean is the Sauter diameter."""
     s = math.log(DESIGN.ncm_d90 / DESIGN.ncm_d50) / 1.2815515655446004
-    values = pybamm.get_size_distribution_parameters(
-        pybamm.ParameterValues("Walther2021"), sd_p=math.sqrt(math.expm1(s * s)), sd_n=0.1
-    )
+    values = pybamm.get_size_distribution_parameters(design_values(), sd_p=math.sqrt(math.expm1(s * s)), sd_n=0.1)
     density = values["Positive area-weighted particle-size distribution [m-1]"]
     r = np.linspace(1e-9, 2e-5, 20_000)
     volume = r * density(pybamm.Array(r)).evaluate().ravel()
@@ -248,7 +283,7 @@ def test_a_loop_without_kinetics_is_plain_cycling() -> None:
 def test_a_constant_film_is_pybamms_constant_film() -> None:
     ohms = 2.4
     model = pybamm.lithium_ion.SPM({"SEI": ("none", "constant"), "SEI film resistance": "average"})
-    values = pybamm.ParameterValues("Walther2021")
+    values = design_values()
     thickness = values["Initial SEI thickness [m]"]
     # PyBaMM's film lies on all of the particle's area
     values["SEI resistivity [Ohm.m]"] = ohms / DESIGN.contact_fraction / thickness

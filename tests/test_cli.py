@@ -306,7 +306,7 @@ def test_plot_printed_the_path_of_a_file_that_does_not_exist(given: str, written
     [
         ("fade.v2", "fade.v2: cannot be drawn as .v2, only as .png, .pdf, .svg,"),
         ("out", "out: is a folder, expected a file such as out/fade.png"),
-        ("out/result.nc/fade.png", "out/result.nc/fade.png: cannot be drawn"),
+        ("out/result.nc/fade.png", "out/result.nc/fade.png: cannot be written"),
     ],
 )
 def test_plot_refuses_a_path_in_one_sentence(given: str, told: str, simulate: StandIn) -> None:

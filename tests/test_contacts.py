@@ -19,7 +19,7 @@ from interphase_sim.interphase.contact_models.bare import Bare
 from interphase_sim.interphase.contact_models.interface import rates
 from interphase_sim.interphase.contact_models.unit_cell import UnitCell
 from interphase_sim.interphase.contacts import Contacts, Setting
-from interphase_sim.scenario import load_scenario
+from interphase_sim.scenario import load_scenario, with_units
 
 HOUR = 3600.0
 AREAS = {"ncm": 300.0, "carbon": 500.0, "collector": 10.0}
@@ -374,7 +374,7 @@ def test_coverage_beyond_close_packing_is_refused_with_advice_that_helps(contact
     shipped = load_scenario("coated").replace({"coating.contact": contact, "coating.coverage": 0.94})
     with pytest.raises(InputError, match=r"0\.907 or less, or coating\.filler to .* carbonate or residue"):
         contacts.setting(shipped, AREAS, 0.47)
-    assert isinstance(contacts.setting(shipped.replace(change), AREAS, 0.47).model, UnitCell)
+    assert isinstance(contacts.setting(shipped.replace(with_units(change)), AREAS, 0.47).model, UnitCell)
 
 
 def test_covered_oxide_of_a_resolved_contact_exchanges_as_the_scenario_says() -> None:

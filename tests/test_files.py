@@ -1,5 +1,6 @@
-"""One writer for a folder: the lock that runs and sweeps share, and paths as callers give them."""
+"""Files written whole or not at all, one writer for a folder, and paths as callers give them."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -10,7 +11,7 @@ import pytest
 
 from interphase_sim import files
 from interphase_sim.errors import InputError
-from interphase_sim.files import LOCK_NAME, as_path, exclusive_folder
+from interphase_sim.files import LOCK_NAME, as_path, exclusive_folder, write_text, written_whole
 
 pytest.importorskip("fcntl")
 
@@ -122,3 +123,78 @@ def test_what_is_no_path_is_a_sentence(value: object) -> None:
 
 def test_paths_may_be_text(tmp_path: Path) -> None:
     assert as_path("out", "directory") == files.as_path(Path("out"), "directory") == Path("out")
+
+
+@pytest.mark.parametrize("sync", [False, True])
+def test_a_file_takes_its_place_when_it_is_complete(tmp_path: Path, sync: bool) -> None:
+    path = tmp_path / "new" / "a.txt"
+    write_text(path, "old")
+    with written_whole(path, sync=sync) as part:
+        part.write_text("new")
+        assert (path.read_text(), part.parent) == ("old", path.parent)
+    assert path.read_text() == "new"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def _write_half(path: Path, end: type[BaseException], *, folder: bool = False) -> None:
+    with written_whole(path) as part:
+        if folder:
+            part.mkdir()
+        (part / "three" if folder else part).write_text("half")
+        raise end
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt, ZeroDivisionError])
+def test_what_is_interrupted_leaves_the_old_content_and_nothing_else(tmp_path: Path, end: type[BaseException]) -> None:
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+    with pytest.raises(end):
+        _write_half(path, end)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_takes_the_place_of_another(tmp_path: Path) -> None:
+    path = tmp_path / "store"
+    for name in ("one", "two"):
+        with written_whole(path) as part:
+            part.mkdir()
+            (part / name).write_text("")
+    assert [file.name for file in path.iterdir()] == ["two"]
+    with pytest.raises(ZeroDivisionError):
+        _write_half(path, ZeroDivisionError, folder=True)
+    assert [file.name for file in tmp_path.rglob("*")] == ["store", "two"]
+
+
+def test_what_cannot_be_written_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(InputError, match=r"file/a\.txt: cannot be written \("):
+        write_text(tmp_path / "file" / "a.txt", "text")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(InputError, match=r"a\.txt: cannot be written \(No space left on device\)"):
+        write_text(tmp_path / "a.txt", "text")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_threads_write_at_once_without_meeting(tmp_path: Path) -> None:
+    """The part of one was taken for that of another: its name was that of the process alone."""
+    together = threading.Barrier(4)
+
+    def work(number: int) -> Path:
+        path = tmp_path / ("same.txt" if number % 2 else f"{number}.txt")
+        for turn in range(50):
+            with written_whole(path) as part:
+                together.wait()
+                part.write_text(f"{number} {turn} " * 1000)
+                together.wait()
+        return path
+
+    with ThreadPoolExecutor(4) as pool:
+        paths = set(pool.map(work, range(4)))
+    assert {*tmp_path.iterdir()} == paths
+    for path in paths:
+        assert len(set(path.read_text().split(" ")[:-1:2])) == 1  # of one writer only

@@ -11,7 +11,7 @@ from test_cell import potential
 from interphase_sim.cell import parameters
 from interphase_sim.errors import InputError
 from interphase_sim.resources import shipped
-from interphase_sim.scenario import load_scenario
+from interphase_sim.scenario import load_scenario, with_units
 from interphase_sim.scenario import potential as table
 
 
@@ -19,7 +19,7 @@ from interphase_sim.scenario import potential as table
     ("key", "value", "message"),
     [
         ("cell.temperature", "45 K", "'45 K' must lie between -60 and 200 degC, did you mean '45 degC'?"),
-        ("cell.temperature", 45.0, "'45.0 K' must lie between -60 and 200 degC, did you mean '45 degC'?"),
+        ("cell.temperature", "45.0 K", "'45.0 K' must lie between -60 and 200 degC, did you mean '45 degC'?"),
         ("cell.temperature", "318.15 degC", "between -60 and 200 degC, did you mean '318.15 K'?"),
         ("cell.reference_temperature", "-61 degC", "'-61 degC' must lie between -60 and 200 degC"),
         ("cell.ncm_reference_temperature", "201 degC", "'201 degC' must lie between -60 and 200 degC"),
@@ -41,7 +41,7 @@ def test_kelvin_that_were_meant_as_degrees_ended_in_a_division_by_zero(key: str,
 
 def test_the_bounds_of_temperature_themselves_are_allowed_and_an_uncertainty_is_a_difference() -> None:
     for kelvin in (213.15, 473.15):
-        assert load_scenario("bare").replace({"cell.temperature": kelvin}).cell.temperature.si == kelvin
+        assert load_scenario("bare").replace({"cell.temperature": f"{kelvin} K"}).cell.temperature.si == kelvin
     spread = {"value": "45 degC", "uncertainty": "2 K"}
     assert load_scenario("bare").replace({"cell.temperature": spread}).cell.temperature.uncertainty == 2.0
 
@@ -97,5 +97,5 @@ def test_a_voltage_against_lithium_was_taken_for_one_against_lto(changes: dict[s
 
 def test_voltages_within_the_potential_table_are_accepted() -> None:
     wide = {"cell.lower_voltage": table.LOWEST - 1.55 + 1e-6, "cell.upper_voltage": table.HIGHEST - 1.55 - 1e-6}
-    assert load_scenario("bare").replace(wide).cell.upper_voltage.si == near(3.65, rel=1e-6)
+    assert load_scenario("bare").replace(with_units(wide)).cell.upper_voltage.si == near(3.65, rel=1e-6)
     assert load_scenario("bare").cell.lower_voltage.si + 1.55 > table.LOWEST

@@ -4,7 +4,7 @@ import pytest
 
 from interphase_sim import materials
 from interphase_sim.errors import InputError
-from interphase_sim.scenario import KINDS, load_scenario
+from interphase_sim.scenario import KINDS
 
 ENTRIES = [
     (table, name, quantity)
@@ -31,7 +31,6 @@ def test_values_are_in_si() -> None:
     energy = materials.lookup("coatings", "LiNbO3 (amorphous)", "activation_energy")
     assert energy.value == pytest.approx(0.45 * EV, rel=1e-15)  # one rounding
     assert materials.lookup("products", "Li3PO4", "molar_volume").value == 46.7e-6
-    assert materials.lookup("cell", "cell", "temperature").value == 318.15
 
 
 def test_what_is_known_only_as_a_range_has_no_value() -> None:
@@ -63,38 +62,3 @@ def test_the_potential_tables_are_plain_columns() -> None:
     assert sum(msmr["X"]) == pytest.approx(1, abs=1e-12)  # shares of the galleries, five digits each
     assert list(check["x_li"]) == sorted(check["x_li"])
     assert list(check["U_V_vs_Li"]) == sorted(check["U_V_vs_Li"], reverse=True)
-
-
-def test_the_shipped_cell_agrees_with_the_cell_table() -> None:
-    cell = load_scenario("bare").cell
-    pairs = {
-        "diameter": cell.diameter,
-        "cathode_composite_mass": cell.cathode_composite_mass,
-        "separator_mass": cell.separator_mass,
-        "anode_composite_mass": cell.anode_composite_mass,
-        "NCM622_d50": cell.ncm_d50,
-        "NCM622_d90": cell.ncm_d90,
-        "temperature": cell.temperature,
-        "lower_voltage": cell.lower_voltage,
-        "upper_voltage": cell.upper_voltage,
-        "C_rate_definition": cell.one_c,
-        "Li6PS5Cl_conductivity_RT": cell.electrolyte_conductivity,
-        "Li6PS5Cl_activation_energy": cell.electrolyte_activation_energy,
-        "NCM622_density": cell.ncm_density,
-        "Li6PS5Cl_density": cell.electrolyte_density,
-        "C65_density": cell.carbon_density,
-        "C65_BET": cell.carbon_specific_area,
-        "LTO_density": cell.lto_density,
-        "cathode_porosity": cell.cathode_porosity,
-        "cathode_tortuosity_factor_ionic": cell.cathode_tortuosity_factor,
-        "NCM_area_touched_by_electrolyte": cell.contact_fraction,
-        "LTO_plateau": cell.lto_plateau,
-        "LTO_diffusivity": cell.lto_diffusivity,
-        "LTO_exchange_current": cell.lto_exchange_current,
-        "LTO_max_concentration": cell.lto_max_concentration,
-    }
-    for quantity, parameter in pairs.items():
-        entry = materials.lookup("cell", "cell", quantity)
-        assert (quantity, entry.value, entry.low, entry.high, entry.unit, entry.kind) == (
-            quantity, parameter.si, parameter.low, parameter.high, parameter.unit, parameter.kind
-        )  # fmt: skip

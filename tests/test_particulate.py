@@ -163,13 +163,6 @@ def test_another_scenario_cycle_count_or_code_is_noticed(
     assert study.missing(wanted, BASE, tmp_path) == (wanted, len(wanted))
 
 
-def test_words_do_not_change_the_code_but_numbers_do() -> None:
-    plain = "def f() -> int:\n    return 1\n"
-    told = '"""A module."""\n\n\ndef f() -> int:\n    """One."""\n    return 1  # always\n'
-    assert store.without_words(plain) == store.without_words(told)
-    assert store.without_words(plain) != store.without_words(plain.replace("1", "2"))
-
-
 def test_a_damaged_record_is_run_again(tmp_path: Path, computed: list[study.Task]) -> None:
     wanted = study.tasks([PAPER], 20)
     study.run(wanted, BASE, tmp_path, 1, silent)

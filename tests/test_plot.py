@@ -300,7 +300,7 @@ def test_nothing_to_draw_and_nowhere_to_write_are_refused(pair: list[xr.Dataset]
     with pytest.raises(InputError, match="nothing to draw"):
         plot.fade([])
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="figures cannot be written"):
+    with pytest.raises(InputError, match="cannot be written"):
         plot.save_all(pair, tmp_path / "file")
 
 

@@ -26,8 +26,8 @@ from interphase_sim.scenario import (
     scenario_names,
     template,
     to_toml,
+    with_units,
 )
-from interphase_sim.scenario.schema import _quantity
 
 SHIPPED = sorted(shipped("scenarios").glob("*.toml"))
 PLAIN = {  # every key that is no physical value: names, switches and settings
@@ -164,14 +164,14 @@ def test_scenarios_survive_pickling_and_hashing() -> None:
 @settings(max_examples=40, deadline=None)
 @given(st.floats(min_value=1e-12, max_value=1e-3), st.floats(min_value=0, max_value=1, exclude_max=True))
 def test_replaced_numbers_are_exact_and_read_back(thickness: float, porosity: float) -> None:
-    bare = load_scenario("bare").replace({"cell.diameter": thickness, "cell.cathode_porosity": porosity})
+    bare = load_scenario("bare").replace(with_units({"cell.diameter": thickness, "cell.cathode_porosity": porosity}))
     assert (bare.cell.diameter.si, bare.cell.cathode_porosity.si) == (thickness, porosity)
     assert Scenario.from_dict(tomllib.loads(bare.to_toml())) == bare
 
 
-def test_replace_takes_toml_values_and_si_floats() -> None:
+def test_replace_takes_values_as_a_file_has_them() -> None:
     coated = load_scenario("coated")
-    other = coated.replace({"coating.thickness": "20 nm", "cell.temperature": 300.0, "numerics.column_cells": 60})
+    other = coated.replace({"coating.thickness": "20 nm", "cell.temperature": "300 K", "numerics.column_cells": 60})
     assert other.coating is not None
     assert (other.coating.thickness.si, other.cell.temperature.si, other.numerics.column_cells) == (
         20e-9,
@@ -184,7 +184,7 @@ def test_replace_takes_toml_values_and_si_floats() -> None:
 
 def test_replace_reaches_optional_values_and_removes_them() -> None:
     coated = load_scenario("coated")
-    other = coated.replace({"coating.core_conductivity": 1e-5, "coating.shell_conductivity": None})
+    other = coated.replace({"coating.core_conductivity": "1e-5 S/m", "coating.shell_conductivity": None})
     assert other.coating is not None
     assert other.coating.core_conductivity is not None
     assert (other.coating.core_conductivity.si, other.coating.shell_conductivity) == (1e-5, None)
@@ -208,9 +208,13 @@ def test_a_covered_rate_is_optional_and_survives_its_file() -> None:
     [
         ({"coating.coverage": 1.0}, "coating.coverage: '1.0' must lie in [0, 1)"),
         ({"coating.coverag": 0.5}, "coating.coverag: unknown key, did you mean 'coverage'?"),
-        ({"cell.upper_voltage": 1.0}, "must lie above lower_voltage"),
+        ({"cell.upper_voltage": "1 V"}, "must lie above lower_voltage"),
         ({"cell.diameter": "3"}, "has no unit"),
-        ({"protocol.steps.rate": 0.2}, "'steps' is not a table"),
+        ({"name.first": "x"}, "replace: name.first: name is not a table"),
+        (
+            {"protocol.steps.rate": 0.2},
+            "protocol.steps is a list, whose entries have positions, as in protocol.steps[0]",
+        ),
         ({"nonsense.key": 1}, "nonsense: unknown key"),
     ],
 )
@@ -570,10 +574,10 @@ def test_a_hold_may_follow_a_current_and_a_rest(tmp_path: Path, steps: tuple[str
 
 
 def test_fields_know_how_their_si_value_is_written() -> None:
-    for path in (("cell", "diameter"), ("coating", "shell_conductivity"), ("kinetics", "oxygen", "exchange")):
-        assert _quantity(path) is not None
-    assert _quantity(("cell", "model")) is None
-    assert _quantity(("nowhere", "else")) is None
+    for key in ("cell.diameter", "coating.shell_conductivity", "kinetics.oxygen.exchange", "protocol.steps[3].rate"):
+        assert quantity_of(key) is not None
+    for key in ("cell.model", "cell.cathode_mass_ratio", "protocol.steps", "protocol.steps[0].type", "coating.core"):
+        assert quantity_of(key) is None
 
 
 def test_a_key_of_a_value_tells_how_it_is_read() -> None:

@@ -170,7 +170,8 @@ def test_known_coatings_are_told_from_ranges(tmp_path: Path) -> None:
 
 def test_a_range_spans_what_its_corners_give(tmp_path: Path) -> None:
     def capacity(changes: Changes) -> float:
-        return 80.0 if changes.get("coating.core_conductivity") is None else 1e8 * changes["coating.core_conductivity"]
+        conductivity = changes.get("coating.core_conductivity")
+        return 80.0 if conductivity is None else 1e8 * float(conductivity.removesuffix(" S/m"))
 
     _, values = last(made_up(tmp_path, COATED, capacity))
     low, high = analysis.spread(values.sel(coating="Li2ZrO3", coverage=0.5))

@@ -12,7 +12,7 @@ from interphase_sim.errors import InputError
 from interphase_sim.scenario import load_scenario
 from interphase_sim.sweeps import coatings, sampling
 from interphase_sim.sweeps.plan import Plan, load, sweep_names
-from interphase_sim.sweeps.schema import Design, Input
+from interphase_sim.sweeps.schema import VARIED, Design, Input
 
 SOBOL = """
 [design]
@@ -153,7 +153,10 @@ def test_what_is_not_known_of_a_coating_runs_over_the_corners_of_its_range(tmp_p
     plan = coated(tmp_path, 'values = ["LiNbO3 (amorphous)", "Li2ZrO3"]')
     assert (plan.dims, plan.shape) == (("coating", "case"), (2, 4))
     corners = [plan.changes(run) for run in range(4, 8)]
-    assert {c["coating.core_conductivity"] for c in corners} == {1e-7, 6e-7}  # S/m of the table's 1e-9 and 6e-9 S/cm
+    assert {c["coating.core_conductivity"] for c in corners} == {
+        "1e-07 S/m",
+        "6e-07 S/m",
+    }  # of the table's 1e-9 and 6e-9 S/cm
     assert len({tuple(map(str, c.values())) for c in corners}) == 4
     assert plan.firsts().tolist() == [0, 0, 0, 0, 4, 5, 6, 7]  # what is known runs once
 
@@ -263,7 +266,10 @@ def test_first_cycles_in_set_were_refused(tmp_path: Path) -> None:
     [
         (f"protocol.first = {FIRST.replace('C/20', 'C20', 1)}", "set: protocol.first[0].steps[0].rate: 'C20' is not a"),
         (f"protocol.first = {FIRST.replace('cycles', 'cycle')}", "set: protocol.first[0].cycle: unknown key, did you"),
-        ("protocol.first.cycles = 3", "set: 'protocol.first.cycles' is no key: first holds a value"),
+        (
+            "protocol.first.cycles = 3",
+            "set: 'protocol.first.cycles' is no key: protocol.first is a list, whose entries have pos",
+        ),
         ("protocol.reference_cycle = 3", "set: protocol.reference_cycle: 3 is after the last cycle, 2"),
     ],
 )
@@ -281,6 +287,73 @@ def test_protocols_are_varied_by_an_axis(tmp_path: Path) -> None:
     assert axis(tmp_path, "protocol.steps", f"values = [{SLOW}]").base.replace({}).protocol.first == ()
     stated = axis(tmp_path, "protocol.reference_cycle", "values = [1, 2]")
     assert stated.base.replace(stated.changes(1)).protocol.reference_cycle == 2
+
+
+def test_a_step_is_varied_by_its_position(tmp_path: Path) -> None:
+    settings = f'{FAST}protocol.first = {FIRST}\n"protocol.first[0].cycles" = 2\n'
+    rates = '[[axes]]\nkey = "protocol.steps[{}].rate"\nname = "{}"\nvalues = ["C/5", "0.1 C"]\n'
+    plan = planned(tmp_path, rates.format(0, "charge") + rates.format(1, "discharge"), settings=settings)
+    assert (plan.dims, plan.base.protocol.first[0].cycles) == (("charge", "discharge"), 2)
+    coordinate = plan.blocks[0].coordinates["charge"]
+    assert (coordinate.values.tolist(), coordinate.attrs["units"]) == ([0.2, 0.1], "C")
+    made = [plan.base.replace(plan.changes(run)).protocol.steps for run in range(plan.runs)]
+    assert [tuple(step.rate.si for step in steps) for steps in made] == [  # type: ignore[union-attr]
+        (0.2, 0.2), (0.2, 0.1), (0.1, 0.2), (0.1, 0.1)
+    ]  # fmt: skip
+    unnamed = planned(tmp_path, "".join(re.sub("name = .*", "", rates.format(k, "")) for k in (0, 1)))
+    assert unnamed.dims == ("protocol.steps[0].rate", "protocol.steps[1].rate")
+    ranged = axis(tmp_path, "protocol.steps[0].rate", 'start = "C/10"\nstop = "1 C"\ncount = 4')
+    assert [ranged.changes(run)["protocol.steps[0].rate"] for run in range(4)] == ["0.1 C", "0.4 C", "0.7 C", "1.0 C"]
+
+
+@pytest.mark.parametrize(
+    ("key", "values", "settings", "told"),
+    [
+        (
+            "protocol.steps[2].rate",
+            '["C/5"]',
+            "",
+            "run 0: protocol.steps[2].rate: there is no [2], protocol.s",
+        ),
+        ("protocol.steps[0].rate", "[0.2]", "", "run 0: protocol.steps[0].rate: '0.2' is not a C-rate"),
+        (
+            "protocol.steps[0].rat",
+            '["C/5"]',
+            "",
+            "axes[0].key: 'protocol.steps[0].rat' is no key of a s",
+        ),
+        ("protocol.steps", f"[{SLOW}]", '"protocol.steps[0].rate" = "C/5"', "[set] holds protocol.steps[0].rate fixed"),
+        (
+            "coating.coverage",
+            "[0.5]",
+            '"protocol.steps[3].rate" = "C/5"',
+            "set: protocol.steps[3].rate: there is no",
+        ),
+        ("coating.coverage", "[0.5]", "coating.thickness = 15", "set: coating.thickness: '15' has no unit"),
+    ],
+)
+def test_a_step_that_cannot_be_varied_is_one_sentence(
+    key: str, values: str, settings: str, told: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=re.escape(told)) as refused:
+        planned(tmp_path, f'[[axes]]\nkey = "{key}"\nvalues = {values}', settings=f"{FAST}{settings}\n")
+    assert "\n" not in str(refused.value)
+
+
+def test_a_value_within_another_that_is_varied_is_refused(tmp_path: Path) -> None:
+    axis = '[[axes]]\nkey = "{}"\nvalues = [{}]\n'
+    axes = axis.format("protocol.steps[0].rate", '"C/5"') + axis.format("protocol.steps", SLOW)
+    with pytest.raises(InputError, match=r"'protocol\.steps\[0\]\.rate' lies in protocol\.steps, which is varied too"):
+        planned(tmp_path, axes)
+
+
+def test_values_of_a_sweep_tell_what_replaced_them(tmp_path: Path) -> None:
+    plan = planned(tmp_path, settings=f'{FAST}coating.shell_thickness = "2 nm"')
+    coating = plan.base.replace(plan.changes(0), by=VARIED).coating
+    assert coating is not None
+    assert coating.shell_thickness is not None
+    assert coating.shell_thickness.source.startswith("replaced by [set] of a sweep (was 1 nm, assumed, thin")
+    assert coating.coverage.source.startswith("replaced by a sweep (was 0.7867, fitted, ")
 
 
 def test_values_may_hold_for_several_keys(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from interphase_sim.cell import parameters
 from interphase_sim.cell.runner import Cell
 from interphase_sim.interphase import contacts
 from interphase_sim.interphase.contact_models.unit_cell import block_of
-from interphase_sim.scenario import Scenario, load_scenario
+from interphase_sim.scenario import Scenario, load_scenario, with_units
 from interphase_sim.simulation import loop, simulate
 
 EV = 1.602176634e-19  # J
@@ -52,7 +52,7 @@ def capacities(celsius: float, rate: str, model: str = "SPM") -> tuple[float, fl
     """First charge and discharge without any reaction [mAh/g]; what the cell cannot deliver is zero."""
     steps = [{"type": "cc", "direction": d, "rate": rate} for d in ("charge", "discharge")]
     changes = {"cell.temperature": f"{celsius} degC", "cell.model": model, "protocol.steps": steps}
-    ds = simulate(load_scenario("bare").replace({**INERT, **changes, "protocol.cycles": 1}))
+    ds = simulate(load_scenario("bare").replace(with_units({**INERT, **changes, "protocol.cycles": 1})))
     found = [ds[name].values[1:] for name in ("charge_capacity", "discharge_capacity")]
     return float(np.nan_to_num(found[0]).sum()), float(np.nan_to_num(found[1]).sum())
 

@@ -12,7 +12,7 @@ from test_simulation import CC, short
 
 from interphase_sim import validity
 from interphase_sim.errors import InputError
-from interphase_sim.scenario import Scenario, load_scenario, scenario_names
+from interphase_sim.scenario import Scenario, load_scenario, scenario_names, with_units
 from interphase_sim.simulation import simulate
 from interphase_sim.sweeps import worker
 
@@ -22,7 +22,7 @@ STATED = ("temperature", "rate", "potential", "layer_thickness")
 
 def told(layers: list[float] = LAYERS, **changes: Any) -> list[str]:
     """The warnings of the bare cell with changes of cell and protocol, `cell__temperature` for cell.temperature."""
-    return validity.warnings(load_scenario("bare").replace(dotted(changes)), layers)
+    return validity.warnings(load_scenario("bare").replace(with_units(dotted(changes))), layers)
 
 
 def dotted(changes: dict[str, Any]) -> dict[str, Any]:

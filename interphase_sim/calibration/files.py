@@ -10,6 +10,7 @@ from typing import Any
 
 from interphase_sim.calibration.unknowns import Array, Free, parameter
 from interphase_sim.experiment import observations
+from interphase_sim.files import write_text
 from interphase_sim.resources import shipped
 from interphase_sim.scenario import Scenario, load_scenario
 
@@ -70,8 +71,7 @@ def replaced(text: str, section: str, name: str, table: Mapping[str, Any]) -> st
 def write(path: Path, text: str) -> None:
     """Write a TOML text that was seen to parse."""
     tomllib.loads(text)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    write_text(path, text)
 
 
 def named(problem: object) -> str:
@@ -81,10 +81,7 @@ def named(problem: object) -> str:
 
 def keep(path: Path, content: Any) -> None:
     """Write JSON in one go, so that a stopped run leaves no half file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    part.replace(path)
+    write_text(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
 def kept(path: Path, problem: str) -> dict[str, Any] | None:

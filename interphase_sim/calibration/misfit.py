@@ -16,7 +16,7 @@ from interphase_sim.experiment import criteria, observations
 from interphase_sim.experiment.comparisons import Read
 from interphase_sim.experiment.observables import LATE_EFFICIENCY, OBSERVABLES
 from interphase_sim.experiment.observations import Key
-from interphase_sim.scenario import load_scenario
+from interphase_sim.scenario import load_scenario, with_units
 from interphase_sim.status import RunStatus, outcome_of
 
 Array = npt.NDArray[np.float64]
@@ -64,7 +64,8 @@ def observe(name: str, changes: Mapping[str, Any], coarse: bool, readings: Readi
     """
     from interphase_sim.simulation import simulate
 
-    scenario = load_scenario(name).replace({**(COARSE if coarse else {}), **changes, **WHOLE_LIFE})
+    numbers = {**(COARSE if coarse else {}), **with_units(changes), **WHOLE_LIFE}
+    scenario = load_scenario(name).replace(numbers)
     ds = simulate(scenario)
     outcome = outcome_of(ds.attrs)
     if outcome.status is RunStatus.SOLVER_FAILURE:

@@ -1,56 +1,52 @@
-"""The cell of Walther et al. (2021) as plain numbers in SI; a test keeps them equal to the shipped scenario."""
+"""The calibrated cell of Walther et al. (2021) from the shipped files of cell and kinetics.
 
+Read without the scenario schema, so that the PyBaMM parameter set needs nothing else of this package; a test keeps
+it equal to what the schema reads.
+"""
+
+import tomllib
+from functools import cache
+from typing import Any
+
+from interphase_sim import units
 from interphase_sim.cell.design import CellDesign
+from interphase_sim.resources import shipped
 
-_EV = 1.602176634e-19
+CELL, KINETICS = "scenarios/cell_walther2021.toml", "scenarios/kinetics.toml"
+_OF_LITHIUM = "lithium_"  # before the keys of the kinetics' table "lithium", but for those of its hindrance
 
-WALTHER_2021 = CellDesign(
-    diameter=10e-3,
-    cathode_composite_mass=11e-6,
-    separator_mass=100e-6,
-    anode_composite_mass=65e-6,
-    cathode_mass_fractions=(7 / 10.1, 3 / 10.1, 0.1 / 10.1),
-    anode_mass_fractions=(0.3, 0.6, 0.1),
-    ncm_d50=2.9e-6,
-    ncm_d90=6.0e-6,
-    ncm_density=4650.0,
-    electrolyte_density=1860.0,
-    carbon_density=1900.0,
-    lto_density=3430.0,
-    cathode_porosity=0.13,
-    separator_porosity=0.13,
-    anode_porosity=0.13,
-    cathode_tortuosity_factor=4.3,
-    separator_tortuosity_factor=1.2,
-    anode_tortuosity_factor=2.0,
-    contact_fraction=0.6,
-    utilisation=0.9649,
-    carbon_specific_area=62e3,
-    carbon_contact_fraction=0.6,
-    collector_contact_fraction=1.0,
-    electrolyte_conductivity=0.2,
-    electrolyte_activation_energy=0.35 * _EV,
-    reference_temperature=298.15,
-    ncm_exchange_current=1.0,
-    ncm_exchange_current_activation_energy=0.5 * _EV,
-    ncm_reference_temperature=318.15,
-    lto_exchange_current=3.6,
-    lto_exchange_current_activation_energy=0.5 * _EV,
-    lto_diffusivity=4e-16,
-    lto_diffusivity_activation_energy=0.35 * _EV,
-    lto_reference_temperature=298.15,
-    lto_max_concentration=21919.0,
-    lto_radius=0.3e-6,
-    lto_plateau=1.55,
-    lto_initial_stoichiometry=0.05,
-    temperature=318.15,
-    lower_voltage=1.35,
-    upper_voltage=2.85,
-    one_c=180.0,
-    lithium_diffusivity=1e-14,
-    lithium_activation_energy=0.35 * _EV,
-    lithium_reference_temperature=318.15,
-    hindrance_stoichiometry=0.84,
-    hindrance_width=0.05,
-    hindrance_factor=1000.0,
-)
+
+@cache
+def walther_2021() -> CellDesign:
+    """The shipped cell with the lithium transport of the shipped kinetics, in SI."""
+    cell = _table(CELL)
+    lithium = {_name(key): value for key, value in _table(KINETICS)["lithium"].items()}
+    known = CellDesign.__dataclass_fields__
+    found: dict[str, Any] = {name: _si(value) for name, value in (cell | lithium).items() if name in known}
+    for electrode in ("cathode", "anode"):
+        found[f"{electrode}_mass_fractions"] = _fractions(cell[f"{electrode}_mass_ratio"])
+    return CellDesign(**found)
+
+
+def _name(key: str) -> str:
+    return key if key.startswith("hindrance") else f"{_OF_LITHIUM}{key}"
+
+
+def _table(name: str) -> dict[str, Any]:
+    return tomllib.loads(shipped(name).read_text(encoding="utf-8"))
+
+
+def _value(raw: Any) -> Any:
+    return raw["value"] if isinstance(raw, dict) else raw
+
+
+def _si(raw: Any) -> float:
+    """SI value of a quantity; the units of the shipped files are among those with exact factors."""
+    number, _, unit = str(_value(raw)).partition(" ")
+    return units.to_si(number, unit)[0]
+
+
+def _fractions(raw: Any) -> tuple[float, float, float]:
+    first, second, third = _value(raw)
+    total = first + second + third
+    return first / total, second / total, third / total

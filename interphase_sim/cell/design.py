@@ -10,8 +10,6 @@ from dataclasses import dataclass
 
 from interphase_sim.arrhenius import arrhenius
 
-FARADAY = 96485.33212  # C mol-1, CODATA 2018
-GAS_CONSTANT = 8.31446261815324  # J mol-1 K-1
 NCM_MOLAR_MASS = 0.09693  # kg mol-1, Li(Ni0.6Co0.2Mn0.2)O2, arithmetic
 LTO_CAPACITY_SITES = 3.0  # Li per Li4Ti5O12 between plateau ends
 

@@ -19,7 +19,9 @@ import pybamm
 from pybamm.parameters import lithium_ion_parameters
 
 from interphase_sim.arrhenius import exponent
-from interphase_sim.cell.design import FARADAY, GAS_CONSTANT, NCM_MOLAR_MASS, CellDesign
+from interphase_sim.cell.default import walther_2021
+from interphase_sim.cell.design import NCM_MOLAR_MASS, CellDesign
+from interphase_sim.constants import FARADAY, GAS_CONSTANT
 
 OCP_OFFSET, OCP_SCALE = 0.1910, 0.8151  # x_Li = offset + scale x_MSMR, least squares on the check table
 OCP_TEMPERATURE = 298.15  # K, entropy neglected
@@ -222,13 +224,6 @@ def parameter_values(design: CellDesign) -> dict[str, Any]:
     }
 
 
-def default_design() -> CellDesign:
-    """The cell of Walther et al. with nominal lithium transport, from the package's table."""
-    from interphase_sim.cell.default import WALTHER_2021
-
-    return WALTHER_2021
-
-
 def get_parameter_values() -> dict[str, Any]:
-    """Entry point of PyBaMM: the parameter set "Walther2021"."""
-    return parameter_values(default_design())
+    """Entry point of PyBaMM: the parameter set "Walther2021", the calibrated bare cell before any ageing."""
+    return parameter_values(walther_2021())

@@ -1,6 +1,6 @@
 """Tables of materials with provenance: one quantity per row with low, high, unit, kind and source.
 
-`cell`, `coatings` and `products` are read by `lookup`, in SI (energies in J per particle or atom). The two
+`coatings` and `products` are read by `lookup`, in SI (energies in J per particle or atom). The two
 tables of the NCM622 potential have columns of their own and are read by `columns`: `ncm622_ocp_msmr`
 (Verbrugge 2017 J. Electrochem. Soc. 164, E3243; U0 against Li/Li+ at 298.15 K) and `ncm622_ocp_check`
 (digitised by Hanyang University, an independent check).
@@ -16,7 +16,7 @@ from typing import TypeVar
 from interphase_sim import units
 from interphase_sim.errors import InputError
 
-TABLES = ("cell", "coatings", "products")
+TABLES = ("coatings", "products")
 _COLUMNS = ("name", "quantity", "value", "low", "high", "unit", "kind", "source")
 _T = TypeVar("_T")
 

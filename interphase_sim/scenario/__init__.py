@@ -2,7 +2,16 @@
 
 from interphase_sim.fields import KINDS, Parameter, Ratio, Span
 from interphase_sim.scenario.files import scenario_names
-from interphase_sim.scenario.schema import Scenario, checked_name, load_scenario, protocol_of, quantity_of
+from interphase_sim.scenario.overrides import location_of, value_at
+from interphase_sim.scenario.schema import (
+    Scenario,
+    checked_name,
+    is_optional,
+    load_scenario,
+    protocol_of,
+    quantity_of,
+    with_units,
+)
 from interphase_sim.scenario.sections import (
     Cell,
     Coating,
@@ -39,10 +48,14 @@ __all__ = [
     "checked_name",
     "gap_share",
     "halves",
+    "is_optional",
     "load_scenario",
+    "location_of",
     "protocol_of",
     "quantity_of",
     "scenario_names",
     "template",
     "to_toml",
+    "value_at",
+    "with_units",
 ]

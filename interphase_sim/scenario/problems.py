@@ -49,7 +49,7 @@ def model_at(path: Location, model: type[BaseModel]) -> type[BaseModel]:
         if part in STEP_TYPES:
             current = STEP_TYPES[str(part)]
         elif isinstance(part, str) and part in current.model_fields:
-            current = _table_type(current.model_fields[part].annotation) or current
+            current = table_type(current.model_fields[part].annotation) or current
     return current  # type: ignore[no-any-return]
 
 
@@ -100,12 +100,12 @@ def _key_path(path: Location) -> Location:
     )
 
 
-def _table_type(annotation: Any) -> type[BaseModel] | None:
+def table_type(annotation: Any) -> type[BaseModel] | None:
     """The one table type inside `Table | None` or `tuple[Table, ...]`, if any."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     inner = [part for part in get_args(annotation) if part not in (NoneType, Ellipsis)]
     if get_origin(annotation) is Annotated:
         inner = inner[:1]
-    found = [table for table in map(_table_type, inner) if table is not None]
+    found = [table for table in map(table_type, inner) if table is not None]
     return found[0] if len(found) == 1 else None

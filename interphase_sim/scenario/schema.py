@@ -6,15 +6,15 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_origin
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ValidationError, ValidationInfo, field_validator
+from pydantic import AfterValidator, ValidationError, ValidationInfo, field_validator
 
 from interphase_sim import units
 from interphase_sim.errors import InputError
 from interphase_sim.fields import Parameter, Quantity, Section
-from interphase_sim.scenario import files, potential, summary, writer
-from interphase_sim.scenario.problems import Location, Problem, dotted, model_at, problems_of
+from interphase_sim.scenario import files, overrides, potential, summary, writer
+from interphase_sim.scenario.problems import Location, Problem, dotted, problems_of
 from interphase_sim.scenario.sections import (
     Cell,
     Coating,
@@ -85,18 +85,19 @@ class Scenario(Section):
         """The resolved scenario: nothing referenced, nothing left to a default."""
         return writer.to_toml(self)
 
-    def replace(self, changes: Mapping[str, Any], where: str = "replace") -> Self:
+    def replace(self, changes: Mapping[str, Any], where: str = "replace", by: str = "in Python") -> Self:
         """The scenario with other values, validated anew.
 
-        changes: dotted keys such as "coating.coverage" to values as in TOML; a bare number for a dimensional
-        value is in SI, None removes an optional key. A replaced number is marked as assumed, without a range.
-        where: what stands before each error.
+        changes: keys such as "coating.coverage" or "protocol.steps[0].rate" to values as in a file: a quantity with
+        its unit, a table with value, kind and source, a `Parameter`. None removes an optional key. A bare number is
+        for what has no unit. A number that is put in counts as assumed, without a range, unless it states more; its
+        source tells what replaced it and what it was.
+        where: what stands before each error. by: what replaces, as the source tells it.
         """
         if not isinstance(changes, Mapping) or not all(isinstance(key, str) for key in changes):
             raise InputError(f'{where}: expected changes such as {{"protocol.cycles": 20}}, and got {changes!r:.60}')
         table = self.to_dict()
-        for key, value in changes.items():
-            _set(table, tuple(key.split(".")), value)
+        overrides.put(table, changes, type(self), where, by)
         return self.from_dict(table, where=where)
 
     def __repr__(self) -> str:
@@ -137,29 +138,31 @@ def protocol_of(text: str) -> Protocol | None:
 
 
 def quantity_of(key: str) -> Quantity | None:
-    """How the value of a dotted key such as "coating.thickness" is read; None where it is no physical number.
+    """How the value of a key such as "coating.thickness" is read; None where it is no physical number.
 
     Raises InputError with the nearest valid key for a key that no scenario has, or that names a whole table.
     """
-    path = tuple(key.split("."))
-    table: type[BaseModel] = Scenario
-    for depth, name in enumerate(path):
-        known = list(table.model_fields)
-        if name not in known:
-            raise InputError(f"{units.shown(key)} is no key of a scenario{_nearest_key(path[:depth], name, known)}")
-        listed = get_origin(table.model_fields[name].annotation) is tuple  # a list of tables is one value
-        inner = table if listed else model_at(path[: depth + 1], Scenario)
-        last = depth + 1 == len(path)
-        if last == (inner is not table):
-            what = "is a table, expected the key of a value in it" if last else f"is no key: {name} holds a value"
-            raise InputError(f"{units.shown(key)} {what}")
-        table = inner
-    return _quantity(path)
+    place = overrides.place_of(key, Scenario)
+    if place.tables and not place.is_list:  # a list of tables is one value
+        raise InputError(f"{units.shown(key)} is a table, expected the key of a value in it")
+    return place.reader if isinstance(place.reader, Quantity) else None
 
 
-def _nearest_key(parents: tuple[str, ...], name: str, known: list[str]) -> str:
-    close = units.closest(name, known)
-    return f", did you mean {'.'.join((*parents, close))!r}?" if close else ""
+def is_optional(key: str) -> bool:
+    """Whether a scenario may go without this key. Raises InputError for a key that no scenario has."""
+    return overrides.place_of(key, Scenario).optional
+
+
+def with_units(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Changes whose numbers are in SI, as `Scenario.replace` reads them: with units. All that is no number stays."""
+    return {key: _with_unit(key, value) for key, value in changes.items()}
+
+
+def _with_unit(key: str, value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    quantity = quantity_of(key)
+    return value if quantity is None else quantity.written(value)
 
 
 def _inline(table: Mapping[str, Any], folder: Path | None) -> tuple[dict[str, Any], dict[str, Path], list[Problem]]:
@@ -181,32 +184,6 @@ def _line(where: str, homes: dict[str, Path], path: Location, text: str) -> str:
     if path and path[0] in homes and len(path) > 1:
         return f"{homes[str(path[0])]}: {dotted(path[1:])}: {text}"
     return f"{where}: {dotted(path)}: {text}" if path else f"{where}: {text}"
-
-
-def _set(table: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
-    """Put a value into the nested table; a wrong path is left for validation to name."""
-    *parents, key = path
-    for name in parents:
-        table = table.setdefault(name, {})
-        if not isinstance(table, dict):
-            raise InputError(f"replace: {'.'.join(path)}: {name!r} is not a table")
-    if value is None:
-        table.pop(key, None)
-        return
-    quantity = _quantity(path)
-    if quantity and isinstance(value, int | float) and not isinstance(value, bool):
-        value = quantity.written(float(value))
-    table[key] = value
-
-
-def _quantity(path: tuple[str, ...]) -> Quantity | None:
-    """How the field at the path reads its value, when it is a physical one."""
-    info = model_at(path[:-1], Scenario).model_fields.get(path[-1])
-    if info is None:
-        return None
-    arguments = getattr(info.annotation, "__args__", ())
-    marks = [*info.metadata, *(mark for part in arguments for mark in getattr(part, "__metadata__", ()))]
-    return next((mark for mark in marks if isinstance(mark, Quantity)), None)
 
 
 def _end(step: Step) -> tuple[str, Parameter | None]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ import numpy as np
 
 from interphase_sim.ageing import Ncm
 from interphase_sim.errors import InputError
+from interphase_sim.files import written_whole
 from interphase_sim.interphase import contacts as ct
 from interphase_sim.interphase.column import Column, Drive
 from interphase_sim.simulation.jump import Course
@@ -57,17 +56,8 @@ def save(directory: Path, recorder: Recorder, state: State, references: dict[int
             arrays[f"fields_{number}"] = recorder.fields[number]
         if number in recorder.curves:
             arrays[f"curve_{number}"] = np.array(recorder.curves[number])
-    part = directory / f".{FILE_NAME}.{os.getpid()}.part"
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
-            np.savez(file, meta=np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8), **arrays)
-        os.replace(part, directory / FILE_NAME)
-    except OSError as error:
-        raise InputError(f"{directory / FILE_NAME}: cannot be written ({error.strerror or error})") from error
-    finally:  # also when interrupted
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
+    with written_whole(directory / FILE_NAME) as part, part.open("wb") as file:
+        np.savez(file, meta=np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8), **arrays)
 
 
 def load(bench: Bench, directory: Path) -> tuple[Recorder, State, dict[int, State]] | None:

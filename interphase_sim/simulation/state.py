@@ -7,8 +7,9 @@ from typing import Any
 
 from interphase_sim import ageing
 from interphase_sim.ageing import Exposure, Ncm
-from interphase_sim.cell.design import FARADAY, NCM_MOLAR_MASS, CellDesign
+from interphase_sim.cell.design import NCM_MOLAR_MASS, CellDesign
 from interphase_sim.cell.runner import Cell, Degradation
+from interphase_sim.constants import FARADAY
 from interphase_sim.interphase import contacts as ct
 from interphase_sim.interphase.contacts import Contacts, Setting
 from interphase_sim.scenario import Scenario

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from interphase_sim.errors import InputError
-from interphase_sim.files import as_path
+from interphase_sim.files import as_path, written_whole
 from interphase_sim.sweeps import store as stores
 from interphase_sim.sweeps.plan import Plan, load
 from interphase_sim.sweeps.report import estimate, estimate_text, exit_code, summary, summary_text
@@ -245,20 +245,13 @@ def merge(parts: Sequence[Path], path: Path) -> None:
 def _merge(opened: Sequence[Store], first: Path, path: Path) -> None:
     if path.exists():
         raise InputError(f"{path}: exists already, choose another place")
-    part = path.with_name(f".{path.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    try:
+    with written_whole(path) as part:
         shutil.copytree(first, part)
         merged = stores.open_store(part, write=True)
         merged.tidy()
         for other in opened[1:]:
             merged.take(other)
         merged.relabel("")
-        part.rename(path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def draw(path: Path, folder: Path, cycle: int | None = None) -> list[Path]:

@@ -13,6 +13,7 @@ import xarray as xr
 from scipy import stats
 
 from interphase_sim.errors import InputError
+from interphase_sim.scenario import value_at
 from interphase_sim.sweeps import store as stores
 from interphase_sim.sweeps.schema import number
 from interphase_sim.sweeps.worker import GOOD, NO_CAPACITY, PENDING
@@ -102,9 +103,7 @@ def key_of(ds: xr.Dataset, name: str) -> str:
 def value_on_axis(ds: xr.Dataset, name: str, scenario: dict[str, Any]) -> float | str | None:
     """The value that a scenario, as a table, has on an axis, in the axis' unit; None where it has none."""
     coordinate, key = ds[name], key_of(ds, name)
-    node: Any = scenario
-    for part in key.split("."):
-        node = node.get(part) if isinstance(node, dict) else None
+    node = value_at(scenario, key)
     raw = node["value"] if isinstance(node, dict) and "value" in node else node
     if raw is None or coordinate.dtype.kind == "U":
         return raw if raw is None or isinstance(raw, str) else json.dumps(raw, default=str)  # as the axis has it

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from interphase_sim import materials, units
 from interphase_sim.errors import InputError
-from interphase_sim.scenario import Coating, Scenario, quantity_of
+from interphase_sim.scenario import Coating, Scenario, quantity_of, with_units
 
 Spread = Literal["missing", "stated"]
 CONTACT = "bare contact"  # a row of the table that is no coating
@@ -58,7 +58,7 @@ def cases(name: object, own: Mapping[str, Any], base: Scenario, spread: Spread) 
     known = [common] if spread == "stated" and ranged and not unknown else []
     corners = itertools.product(*(span.ends for span in ranged.values()))
     keys = [f"coating.{key}" for key in ranged]
-    return known + [common | dict(zip(keys, corner, strict=True)) for corner in corners]
+    return known + [common | with_units(dict(zip(keys, corner, strict=True))) for corner in corners]
 
 
 def _spans(name: str, own: Mapping[str, Any], base: Scenario) -> dict[str, Span]:

@@ -23,7 +23,7 @@ from interphase_sim.scenario import Scenario, quantity_of
 from interphase_sim.scenario import files as scenario_files
 from interphase_sim.scenario.problems import dotted, problems_of
 from interphase_sim.sweeps import coatings, sampling
-from interphase_sim.sweeps.schema import COATING, Axis, SweepFile, number
+from interphase_sim.sweeps.schema import COATING, VARIED, Axis, SweepFile, number
 
 Changes = dict[str, Any]
 FOLDER = "scenarios/sweeps"
@@ -166,7 +166,7 @@ def _base(file: SweepFile, path: Path) -> Scenario:
         settings["protocol.cycles"] = file.cycles
     if file.end_of_life is not None:
         settings |= file.end_of_life.settings()
-    return plain.replace(settings, where=f"{path}: set")
+    return plain.replace(settings, where=f"{path}: set", by="by [set] of a sweep")
 
 
 def _check_whole(plan: Plan, path: Path) -> None:
@@ -177,7 +177,7 @@ def _check_whole(plan: Plan, path: Path) -> None:
     problems = []
     for run in np.unique(np.linspace(0, plan.runs - 1, _TRIED).astype(int)):
         try:
-            plan.base.replace(plan.changes(int(run)), where=f"{path}: run {run}")
+            plan.base.replace(plan.changes(int(run)), where=f"{path}: run {run}", by=VARIED)
             return
         except InputError as error:
             problems.append(str(error).splitlines()[0])

@@ -11,7 +11,7 @@ from interphase_sim import units
 from interphase_sim.errors import InputError
 from interphase_sim.fields import BelowOne, Parameter, Quantity, Section
 from interphase_sim.results import VARIABLES
-from interphase_sim.scenario import checked_name, quantity_of
+from interphase_sim.scenario import checked_name, location_of, quantity_of
 
 OUTPUTS = tuple(name for name, row in VARIABLES.items() if row.dims == ("cycle",))
 USUAL = ("discharge_capacity", "coulombic_efficiency", "film_resistance_geometric", "layer_thickness")
@@ -26,6 +26,7 @@ OWN_KEYS = {  # what another key of the sweep file says
     "numerics.end_of_life_fraction": "end_of_life.fraction",
 }
 COATING = "coating"
+VARIED = "by a sweep"  # what has replaced the values that differ between runs
 _NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(\S.*?)?\s*", re.ASCII)
 _DIM_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,79}", re.ASCII)
 
@@ -274,9 +275,9 @@ class EndOfLife(Section):
         if not self.stop:
             return {}
         if self.fraction is not None:
-            return {"numerics.end_of_life_fraction": self.fraction.si}
+            return {"numerics.end_of_life_fraction": self.fraction}
         assert self.capacity is not None
-        return {"numerics.end_of_life_capacity": self.capacity.si}
+        return {"numerics.end_of_life_capacity": self.capacity}
 
     def limit(self, reference: float) -> float:
         """The discharge capacity below which a cell is worn out [mAh g-1].
@@ -367,8 +368,19 @@ def _flattened(table: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]
 
 
 def _once(keys: list[str], info: ValidationInfo) -> None:
-    for key in keys:
-        if keys.count(key) > 1:
+    for i, key in enumerate(keys):
+        if key in keys[:i]:
             raise InputError(f"{units.shown(key)} is varied twice")
-        if key in info.data.get("set", ()):
-            raise InputError(f"{units.shown(key)} is varied, but [set] holds it fixed")
+        for other in keys:
+            if key != COATING and other != key and _lies_in(other, key):
+                raise InputError(f"{units.shown(other)} lies in {key}, which is varied too")
+        for other in info.data.get("set", ()):
+            if other == key or (key != COATING and _lies_in(other, key)):
+                held = "it" if other == key else other
+                raise InputError(f"{units.shown(key)} is varied, but [set] holds {held} fixed")
+
+
+def _lies_in(key: str, other: str) -> bool:
+    """Whether a key is of a value within that of another."""
+    path, outer = location_of(key), location_of(other)
+    return len(path) > len(outer) and path[: len(outer)] == outer

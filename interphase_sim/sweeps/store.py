@@ -11,7 +11,6 @@ import contextlib
 import json
 import math
 import os
-import shutil
 import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,7 +22,7 @@ import numpy.typing as npt
 import zarr
 
 from interphase_sim.errors import InputError
-from interphase_sim.files import exclusive_writer
+from interphase_sim.files import exclusive_writer, written_whole
 from interphase_sim.results import VARIABLES
 from interphase_sim.sweeps.plan import Coordinate, Plan
 from interphase_sim.sweeps.worker import PENDING, STATUS, Outcome
@@ -190,18 +189,8 @@ def bytes_at_most(plan: Plan) -> int:
 
 def create(path: Path, plan: Plan, attrs: Mapping[str, Any]) -> None:
     """Lay out the whole store, every run pending; it appears under its name when complete."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            _lay_out(part, plan, attrs)
-            if path.exists():
-                shutil.rmtree(path)
-            part.rename(path)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
+    with written_whole(path) as part:
+        _lay_out(part, plan, attrs)
 
 
 def _lay_out(path: Path, plan: Plan, attrs: Mapping[str, Any]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import importlib.metadata
 import json
 import math
@@ -15,16 +14,16 @@ import time
 import tomllib
 from collections.abc import Mapping
 from multiprocessing import parent_process
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from interphase_sim import digest
 from interphase_sim.errors import InputError
 from interphase_sim.scenario import Protocol, Scenario
 from interphase_sim.status import RunStatus, outcome_of
-from interphase_sim.sweeps.schema import EndOfLife
+from interphase_sim.sweeps.schema import VARIED, EndOfLife
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -43,22 +42,6 @@ STATUS = (
 )
 GOOD = (DONE, ENDED, NO_CAPACITY)
 BAD = (FAILED, REFUSED, LOST)
-_PACKAGE = Path(__file__).resolve().parent.parent
-# What can change a number of a run; figures, commands and judgements cannot.
-_DECIDING = (
-    "cell/*.py",
-    "interphase/*.py",
-    "simulation/*.py",
-    "scenario/*.py",
-    "materials/*",
-    "arrhenius.py",
-    "coating.py",
-    "ageing/*.py",
-    "fields.py",
-    "status.py",
-    "units.py",
-    "sweeps/worker.py",
-)
 _LIBRARIES = ("interphase-sim", "pybamm", "pybammsolvers", "casadi", "numba", "numpy", "scipy")
 
 
@@ -136,7 +119,7 @@ def work(task: Task) -> Outcome:
 def _simulated(task: Task, job: Job, base: Scenario) -> Outcome:
     from interphase_sim.simulation import simulate
 
-    scenario = base.replace(task.changes, where="refused")
+    scenario = base.replace(task.changes, where="refused", by=VARIED)
     ds = simulate(scenario)
     outcome = outcome_of(ds.attrs)
     status = STATUS.index(outcome.status.value)
@@ -194,12 +177,6 @@ def cycle_life(discharge: Array, rule: EndOfLife | None, status: int, protocol: 
 
 @functools.cache
 def code() -> str:
-    """Digest of the code, tables and library versions that decide a run."""
-    found = hashlib.sha256(platform.python_version().encode())
-    for name in _LIBRARIES:
-        found.update(f"{name} {importlib.metadata.version(name)}".encode())
-    for pattern in _DECIDING:
-        for path in sorted(_PACKAGE.glob(pattern)):
-            if path.suffix in (".py", ".csv"):
-                found.update(path.read_bytes())
-    return found.hexdigest()[:16]
+    """Digest of the package, of Python and of the libraries that decide a run; comments and docstrings do not."""
+    versions = [f"{name} {importlib.metadata.version(name)}" for name in _LIBRARIES]
+    return digest.combined([platform.python_version(), *versions, digest.package()])

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from interphase_sim.scenario import Scenario
+from interphase_sim.scenario import Scenario, with_units
 
 COVERAGES = (0.5, 0.75, 0.9, 0.97, 0.99)
 SIZES = (5e-9, 15e-9, 50e-9, 150e-9, 500e-9)  # m
@@ -102,4 +102,4 @@ def scenario(base: Scenario, point: Point, contact: str, cycles: int) -> Scenari
     if not point.film:
         parts = ("shell", "shell_thickness", "shell_conductivity", "shell_activation_energy")
         changes |= {f"coating.{part}": None for part in parts}
-    return base.replace(changes)
+    return base.replace(with_units(changes))

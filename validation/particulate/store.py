@@ -2,71 +2,31 @@
 
 from __future__ import annotations
 
-import ast
 import functools
-import hashlib
 import json
-import os
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from interphase_sim import digest
+from interphase_sim.files import write_text
 from interphase_sim.simulation.recorder import versions
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "validation" / "output" / "particulate"
-# What can change a number of a run; figures, commands and judgements cannot.
-DECIDING = (
-    "interphase_sim/cell/*.py",
-    "interphase_sim/interphase/*.py",
-    "interphase_sim/simulation/*.py",
-    "interphase_sim/scenario/*.py",
-    "interphase_sim/materials/*.py",
-    "interphase_sim/arrhenius.py",
-    "interphase_sim/coating.py",
-    "interphase_sim/ageing/*.py",
-    "interphase_sim/fields.py",
-    "interphase_sim/units.py",
-    "validation/particulate/runs.py",
-)
-TABLES = ("interphase_sim/materials/*.csv",)
+DECIDING = ROOT / "validation" / "particulate" / "runs.py"
 
 Record = dict[str, Any]
 
 
 @functools.cache
 def code() -> str:
-    """Digest of the deciding code without its comments and docstrings, of the tables and of the libraries."""
-    found = hashlib.sha256(json.dumps(versions(), sort_keys=True).encode())
-    for path in _files(DECIDING):
-        found.update(without_words(path.read_text(encoding="utf-8")).encode())
-    for path in _files(TABLES):
-        found.update(path.read_bytes())
-    return found.hexdigest()[:16]
-
-
-def _files(patterns: Iterable[str]) -> list[Path]:
-    return [path for pattern in patterns for path in sorted(ROOT.glob(pattern))]
-
-
-def without_words(source: str) -> str:
-    """The syntax of a module, its comments, docstrings and layout left out."""
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
-            node.body = node.body[1:]
-    return ast.dump(tree)
+    """Digest of the package, of how points are run and of the libraries; comments and docstrings do not count."""
+    return digest.combined([json.dumps(versions(), sort_keys=True), digest.package(), digest.content(DECIDING)])
 
 
 def save(path: Path, record: Record, key: str) -> None:
     """Write a record; a reader finds the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_text(json.dumps(record | {"key": key}), encoding="utf-8")
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_text(path, json.dumps(record | {"key": key}))
 
 
 def load(path: Path, key: str) -> Record | None:

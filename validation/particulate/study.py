@@ -50,7 +50,7 @@ class Task:
             {
                 "numerics.closure_rings": 2 * n.closure_rings,
                 "numerics.closure_rows": 2 * n.closure_rows,
-                "numerics.closure_edge": n.closure_edge.si / 2,
+                "numerics.closure_edge": f"{n.closure_edge.si / 2!r} m",
             }
         )
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import math
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from interphase_sim.files import written_whole
 from validation.particulate import evaluate
 
 Row = dict[str, Any]
@@ -18,12 +18,10 @@ ABSENT = "gap narrower than an ion"
 def write(rows: Sequence[Row], path: Path) -> None:
     """Write the table; cells of points that do not exist stay empty."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with part.open("w", encoding="utf-8", newline="") as file:
+    with written_whole(path) as part, part.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows([written(row.get(name, "")) for name in columns] for row in rows)
-    os.replace(part, path)
 
 
 def written(value: Any) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import importlib.metadata
 import json
 import os
@@ -12,14 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from interphase_sim import digest
 from validation.performance.tasks import Task
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 FOLDER = ROOT / "validation" / "output" / "performance"
-DECIDING = (
-    "interphase_sim/**/*.py",
-    "interphase_sim/materials/*.csv",
+DECIDING = (  # beside the package
     "scenarios/*.toml",
     "validation/performance/*_column.py",
     "validation/performance/cells.py",
@@ -33,12 +31,9 @@ Record = dict[str, Any]
 
 @functools.cache
 def code() -> str:
-    """Digest of the code, scenarios and libraries that decide a measurement, and of the machine."""
-    found = hashlib.sha256(json.dumps(machine(), sort_keys=True).encode())
-    for pattern in DECIDING:
-        for path in sorted(ROOT.glob(pattern)):
-            found.update(path.read_bytes())
-    return found.hexdigest()
+    """Digest of the package, scenarios, problems and libraries that decide a measurement, and of the machine."""
+    paths = [path for pattern in DECIDING for path in sorted(ROOT.glob(pattern))]
+    return digest.combined([json.dumps(machine(), sort_keys=True), digest.package(), *map(digest.content, paths)])
 
 
 @functools.cache

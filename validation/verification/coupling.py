@@ -23,10 +23,10 @@ ALLOWED = 10 * TOLERANCE  # relative, of capacities and voltages
 SHELLS = 20
 MODELS = ("SPM", "SPMe", "DFN")
 STILL: dict[str, Any] = {
-    "kinetics.oxygen.exchange": 0.0,
-    "kinetics.reactions.sulfide_oxidation": 0.0,
-    "kinetics.reactions.thiophosphate_oxidation": 0.0,
-    "kinetics.contact.duration": 0.0,
+    "kinetics.oxygen.exchange": "0 m/s",
+    "kinetics.reactions.sulfide_oxidation": "0 1/s",
+    "kinetics.reactions.thiophosphate_oxidation": "0 1/s",
+    "kinetics.contact.duration": "0 s",
     "numerics.particle_cells": SHELLS,
     "numerics.solver_tolerance": TOLERANCE,
 }
@@ -159,7 +159,7 @@ def exchange(run: Run) -> Finding:
         "no rock salt": {"kinetics.losses.rock_salt": False},
         "no electrons": {
             "kinetics.losses.electrolyte_oxidation": False,
-            "kinetics.reactions.polysulfide_sulfate": 0.0,
+            "kinetics.reactions.polysulfide_sulfate": "0 m3/mol/s",
         },
     }
     orders, missed, told, lasts = [], [], [], 0.0
@@ -204,7 +204,7 @@ SCENARIOS: dict[str, tuple[str, dict[str, Any]]] = {
     "breathing": ("bare", {"kinetics.losses.mechanical_loss": 0.02}),
     "hold and rest": ("bare", {"protocol.steps": HOLD}),
     "fast first cycle": ("bare", {"protocol.first": [{"cycles": 1, "steps": FAST}]}),
-    "oxidation alone": ("bare", {"kinetics.oxygen.exchange": 0.0}),
+    "oxidation alone": ("bare", {"kinetics.oxygen.exchange": "0 m/s"}),
     "jumps": ("bare", {"numerics.jump": True, "protocol.cycles": 40}),
 }
 

@@ -15,7 +15,7 @@ from interphase_sim.interphase import column, kernels
 from interphase_sim.interphase import contacts as ct
 from interphase_sim.interphase.column import Column, Drive
 from interphase_sim.interphase.contacts import Contacts, Setting
-from interphase_sim.scenario import Scenario
+from interphase_sim.scenario import Scenario, with_units
 from validation.verification import balances
 from validation.verification.strategies import History, setting_of
 
@@ -186,7 +186,7 @@ def _slower(history: History) -> list[Scenario]:
     coat = chosen.coating
     if coat and coat.contact == "mixed" and coat.covered_rate and coat.covered_rate.si == 0:
         changes.append({"coating.coverage": 0.5 * (1 + coat.coverage.si)})
-    return [chosen.replace(change) for change in changes]
+    return [chosen.replace(with_units(change)) for change in changes]
 
 
 def invariants(history: History) -> float:

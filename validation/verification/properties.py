@@ -13,7 +13,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from interphase_sim import results, units
-from interphase_sim.scenario import Scenario
+from interphase_sim.scenario import Scenario, with_units
 from interphase_sim.simulation import simulate
 from validation.verification import histories, runs
 from validation.verification.search import Check, finding, found, search
@@ -42,12 +42,12 @@ EVEN: Changes = {"kinetics.oxygen.converted_diffusivity_ratio": 1.0}
 HARMLESS: Changes = {
     "kinetics.losses.electrolyte_oxidation": False,
     "kinetics.losses.film": False,
-    "kinetics.contact.duration": 0.0,
+    "kinetics.contact.duration": "0 s",
 }
 CLOSED: Changes = {
     "coating.filler": "residue",
     "coating.filler_coverage": 1.0,
-    "coating.filler_conductivity": 1e-6,
+    "coating.filler_conductivity": "1e-6 S/m",
     "coating.covered_rate": 0.0,
     "coating.filler_diffusivity": None,
     "coating.filler_activation_energy": None,
@@ -211,7 +211,7 @@ def growth(run: Run) -> Finding:
 
 def _against(scenario: Scenario) -> tuple[float, str]:
     """By how much twice the exchange raises the last capacity [mAh g-1], and what happened meanwhile."""
-    faster = scenario.replace({"kinetics.oxygen.exchange": 2 * scenario.kinetics.oxygen.exchange.si})
+    faster = scenario.replace(with_units({"kinetics.oxygen.exchange": 2 * scenario.kinetics.oxygen.exchange.si}))
     slow, fast = simulate(scenario), simulate(faster)
     last = min(ds.sizes["cycle"] for ds in (slow, fast)) - 1
     if last < 1:
@@ -233,7 +233,7 @@ def inert(run: Run) -> Finding:
 
     def check(scenario: Scenario) -> float:
         closed = scenario.replace(HARMLESS | CLOSED)
-        plain = scenario.replace(HARMLESS | {"coating": None, "kinetics.oxygen.exchange": 0.0})
+        plain = scenario.replace(HARMLESS | {"coating": None, "kinetics.oxygen.exchange": "0 m/s"})
         one, other = simulate(closed), simulate(plain)
         assert one.attrs["status"] == other.attrs["status"], (one.attrs["status"], other.attrs["status"])
         names = ("charge_capacity", "discharge_capacity", "mean_discharge_voltage")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ast
 import functools
-import hashlib
 import importlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from interphase_sim import digest
 from validation.particulate import store
 from validation.performance.store import versions
 from validation.verification.study import Finding, Study
@@ -18,8 +18,6 @@ from validation.verification.study import Finding, Study
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 FOLDER = ROOT / "validation" / "output" / "verification"
-DECIDING = ("interphase_sim/**/*.py", "interphase_sim/materials/*.csv", "scenarios/*.toml")
-ABOVE = "sweeps"  # the room that only starts runs: nothing here runs any of it
 PARTS = (
     "orders",
     "limits",
@@ -56,31 +54,21 @@ def studies(part: str) -> Mapping[str, Study]:
 
 def code(part: str) -> str:
     """Digest of package, scenarios and libraries, of the part and of what it imports from beside it."""
-    return _digest([_package(ROOT), *map(_content, sorted(_sources(part)))])
+    return digest.combined([_package(ROOT), *map(digest.content, sorted(_sources(part)))])
 
 
 @functools.cache
 def _package(root: Path) -> str:
-    found = [path for pattern in DECIDING for path in sorted(root.glob(pattern))]
-    deciding = [path for path in found if path.parent.name != ABOVE]
-    return _digest([json.dumps(versions(), sort_keys=True), *map(_content, deciding)])
-
-
-def _content(path: Path) -> str:
-    """What decides in a file: of a module not its words."""
-    text = path.read_text(encoding="utf-8")
-    return store.without_words(text) if path.suffix == ".py" else text
-
-
-def _digest(parts: Iterable[str]) -> str:
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+    scenarios = sorted(root.glob("scenarios/*.toml"))
+    versioned = json.dumps(versions(), sort_keys=True)
+    return digest.combined([versioned, digest.package(), *map(digest.content, scenarios)])
 
 
 def judged(part: str) -> str:
     """The same with the further files that a part reads: what a finding must carry."""
     read = getattr(importlib.import_module(f"validation.verification.{part}"), "READS", ())
     files = [path for pattern in read for path in sorted(ROOT.glob(pattern))]
-    return _digest([code(part), *(path.read_text(encoding="utf-8") for path in files)])
+    return digest.combined([code(part), *(path.read_text(encoding="utf-8") for path in files)])
 
 
 def _sources(part: str) -> set[Path]:

@@ -27,7 +27,7 @@ from interphase_sim.interphase.column import Drive
 from interphase_sim.interphase.contact_models import MODELS
 from interphase_sim.interphase.contact_models.unit_cell import CUTS, rings_of
 from interphase_sim.interphase.contacts import Setting
-from interphase_sim.scenario import Scenario, load_scenario
+from interphase_sim.scenario import Scenario, load_scenario, with_units
 from interphase_sim.scenario.writer import numbers
 
 # Hypothesis mixes in numbers from the modules that are loaded, which depend on what a process did before; the same
@@ -236,7 +236,7 @@ def scenarios(
     changes |= draw(under("kinetics.", KINETICS)) | draw(under("numerics.", NUMERICS)) | draw(protocols(most))
     if not bare or draw(st.integers(0, 3)):
         changes |= draw(coatings(kinds))
-    scenario = _base().replace(changes | (fixed or {}))
+    scenario = _base().replace(with_units(changes | (fixed or {})))
     assume(_holds(scenario))
     return scenario
 
@@ -395,7 +395,7 @@ def histories(draw: st.DrawFn, kinds: tuple[str, ...], bare: bool, fixed: Change
     changes = draw(under("kinetics.", KINETICS)) | draw(under("numerics.", CUT)) | draw(under("", WARMTH))
     if not bare or draw(st.integers(0, 3)):
         changes |= draw(coatings(kinds))
-    chosen = _base().replace(changes | (fixed or {}))
+    chosen = _base().replace(with_units(changes | (fixed or {})))
     assume(_holds(chosen))
     points = draw(st.integers(1, 4))
     potentials = [draw(shares(3.0, 4.6)) for _ in range(points + 1)]
