@@ -153,7 +153,7 @@ def test_another_scenario_cycle_count_or_code_is_noticed(
 ) -> None:
     wanted = study.tasks([PAPER], 20)
     study.run(wanted, BASE, tmp_path, 1, silent)
-    other = BASE.replace({"kinetics.oxygen.exchange": 1e-10})
+    other = BASE.replace({"kinetics.oxygen.exchange": "1e-10 m/s"})
     assert study.missing(wanted, other, tmp_path) == (wanted, len(wanted))
     longer = study.tasks([PAPER], 21)
     assert study.missing(longer, BASE, tmp_path) == (longer, len(longer))
