@@ -252,14 +252,15 @@ def test_validate_exits_by_its_gate_and_with_all_by_every_must(
 ) -> None:
     told = {"schema_version": 1, "passes": passes, "gate_passes": gate_passes}
     judge = StandIn(lambda: told)
-    replace(monkeypatch, "validate", run=judge, print_table=lambda report: print("the table"))
+    replace(monkeypatch, "acceptance", run=judge)
+    monkeypatch.setattr("interphase_sim.experiment.table.print_table", lambda report: print("the table"))
     table, report = call("validate", *words), call("validate", *words, "-o", "out", "--json")
     assert (table.exit_code, report.exit_code) == (code, code)
     assert table.stdout == "the table\n"
     assert json.loads(report.stdout) == told
     assert [only["positional"] for only in judge.calls] == [
-        (Path("validation/output"), None, None),
-        (Path("out"), None, None),
+        (Path("validation/output"), None, None, None),
+        (Path("out"), None, None, None),
     ]
 
 
@@ -489,7 +490,7 @@ def test_the_lock_of_a_killed_run_does_not_make_its_folder_occupied(simulate: St
 def test_other_commands_wait_for_no_folder_either(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("fcntl")
     work = StandIn(lambda: {"passes": True})
-    replace(monkeypatch, "validate", run=work, print_table=print)
+    replace(monkeypatch, "acceptance", run=work)
     replace(monkeypatch, "calibration", main=work)
     with exclusive_folder(Path("out").absolute()), ThreadPoolExecutor(1) as other:
         done = other.submit(call, command, "-o", "out").result()
@@ -511,7 +512,9 @@ stand_in("simulation", simulate=lambda *_, **__: xr.load_dataset("stored.nc", en
 def table(report):
     from rich.console import Console
     for _ in range(2000): Console().print("the table")
-stand_in("validate", run=lambda *_: {"passes": False, "gate_passes": False}, print_table=table)
+stand_in("acceptance", run=lambda *_: {"passes": False, "gate_passes": False})
+import interphase_sim.experiment.table
+interphase_sim.experiment.table.print_table = table
 sys.argv[0] = "interphase-sim"
 main()
 """

@@ -79,7 +79,7 @@ def test_the_digest_is_computed_once_and_knows_every_module(monkeypatch: pytest.
     monkeypatch.setattr(digest, "content", content)
     assert digest.package() == digest.package()
     digest.of_folder.cache_clear()
-    assert {"kernels.py", "losses.py", "cli.py", "coatings.csv"} <= {path.name for path in seen}
+    assert {"kernels.py", "isolation.py", "cli.py", "coatings.csv"} <= {path.name for path in seen}
     assert len(seen) == len({*seen})
 
 

@@ -549,7 +549,8 @@ def test_a_checkpoint_of_another_version_is_refused(
 def test_a_cell_past_its_cut_off_ends_as_a_result() -> None:
     ds = simulate(short(layer__insulating_conductivity=3e-11))
     status = "end of life at cycle 1: the charge cut-off is passed at the applied current"
-    assert ds.attrs["status"] == f"{status}; no charge passes in the charge of the fresh cell, try a lower current"
+    hint = "no charge passes in the first charge of the fresh cell: try a lower current, or other steps before it"
+    assert ds.attrs["status"] == f"{status}; {hint}"
     assert ds.sizes["cycle"] == 1
     assert ds.film_resistance.values[0] > 30
 
@@ -642,8 +643,8 @@ def test_a_step_that_asks_for_no_more_than_the_last_one_is_skipped(steps: list[A
 def test_a_cell_that_delivers_nothing_keeps_its_charge() -> None:
     ds = simulate(short(protocol__steps=DISCHARGED_AT_ONCE))
     assert ds.attrs["status"] == (
-        "end of life at cycle 1: the discharge cut-off is passed at the applied current; no charge passes in the "
-        "discharge of the fresh cell, try a lower current"
+        "end of life at cycle 1: the discharge cut-off is passed at the applied current; no charge passes in the first "
+        "discharge of the fresh cell: try a lower current, or other steps before it"
     )
     assert ds.charge_capacity.values[1] == bare().charge_capacity.values[1]
     assert ds.discharge_capacity.values[1] == 0.0

@@ -85,15 +85,18 @@ class History:
 
     @property
     def outside(self) -> bool:
-        """Whether the surface is beyond an end of the tabulated open-circuit potential: fuller than full, or empty."""
+        """Whether the surface is beyond an end of the tabulated open-circuit potential, fuller than full or empty, or
+        polarised beyond it."""
         low, high = _stoichiometry_ends()
-        return not low <= float(self.surface[-1]) <= high
+        full, empty = _ocp_ends()
+        inside = low <= float(self.surface[-1]) <= high and full <= float(self.potential[-1]) <= empty
+        return not inside
 
     @property
     def near_an_end(self) -> bool:
-        """Whether the surface is within 30 mV of an end of the tabulated open-circuit potential."""
+        """Whether the surface or its polarisation is within 30 mV of an end of the tabulated open-circuit potential."""
         full, empty = _ocp_ends()
-        return not full + NEAR < float(self.open_circuit[-1]) < empty - NEAR
+        return not all(full + NEAR < float(each[-1]) < empty - NEAR for each in (self.open_circuit, self.potential))
 
 
 def _inputs(design: CellDesign) -> dict[str, float]:

@@ -123,7 +123,7 @@ def _worn(bench: Bench, recorder: Recorder, discharge: Half) -> RunOutcome | Non
         "end_of_life_capacity": numerics.end_of_life_capacity.si,
         "end_of_life_fraction": numerics.end_of_life_fraction.si * reference,
     }
-    passed = [name for name, limit in limits.items() if discharge.charge < limit]
+    passed = [name for name, limit in limits.items() if limit > 0 and discharge.charge < limit]
     return RunStatus.END_OF_LIFE.at(recorder.cycles, f"capacity below numerics.{passed[0]}") if passed else None
 
 
@@ -143,5 +143,9 @@ def _solved(bench: Bench, recorder: Recorder, state: State) -> Landing:
 
 def _without_capacity(number: int, half: str) -> RunOutcome:
     """The outcome of a run whose cell passes no charge in a half-cycle, so that no capacity is left."""
-    fresh = f"; no charge passes in the {half} of the fresh cell, try a lower current" if number == 1 else ""
+    fresh = (
+        f"; no charge passes in the first {half} of the fresh cell: try a lower current, or other steps before it"
+        if number == 1
+        else ""
+    )
     return RunStatus.NO_CAPACITY.at(number, f"the {half} cut-off is passed at the applied current{fresh}")

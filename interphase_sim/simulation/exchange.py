@@ -46,8 +46,11 @@ SAFETY, SHORTER, LONGER = 0.8, 0.1, 3.0  # of the next part's length: share of w
 MANY_PARTS = 200  # of a step, from which on what is allowed doubles with as many more, and the step has not settled
 MAX_PARTS = 3000  # of a step
 MAX_FAILURES = 4  # of the solver in one step, each followed by a shorter part
+HELD, HELD_FIRST = 0.3, 0.003  # length of a part that is held back, over the rest so far and over all of it
 HALVINGS = 10  # of the share of a parasitic current that the surface gives or takes
 SMALLEST_SHARE = 1e-4  # of reactions that the surface holds back
+FARTHEST = 20.0  # V, a voltage at which no step ends
+LEAST_CONNECTED = 1e-3  # share of the NCM that takes part, with less of which a cell is not followed
 NO_DRIVE = Drive(*np.zeros((4, 1)))
 
 
@@ -69,7 +72,10 @@ def solve_step(bench: Bench, state: State, step: Step, effect: Degradation, limi
         return bench.cell.constant_current(state.cell, effect, 0.0, None, limit)
     if isinstance(step, ConstantVoltage):
         return bench.cell.constant_voltage(state.cell, effect, step.voltage.si, cut_off_current(bench, step), limit)
-    return bench.cell.constant_current(state.cell, effect, step_current(bench, step), cut_off(bench, step), limit)
+    history = bench.cell.constant_current(state.cell, effect, step_current(bench, step), cut_off(bench, step), limit)
+    if history.reached and abs(history.voltage[-1]) > FARTHEST:
+        raise SolverFailure(f"the voltage left all bounds in a {step.direction}, at {history.voltage[-1]:.3g} V")
+    return history
 
 
 def cut_off(bench: Bench, step: ConstantCurrent) -> float:
@@ -106,6 +112,7 @@ class Trial(NamedTuple):
     lithium: float = 0.0
     charge: float = 0.0
     mismatch: float = 0.0
+    held: bool = False
 
     @property
     def span(self) -> float:
@@ -148,6 +155,8 @@ def advance(bench: Bench, state: State, step: Step, index: int) -> tuple[State, 
             limit = trial.span * min(max(SAFETY / math.sqrt(excess), SHORTER), 0.5)
             guess = trial.found
             continue
+        if after.ncm.connected < LEAST_CONNECTED:
+            raise SolverFailure("less than a thousandth of the NCM still takes part")
         settled &= excess <= 1
         after, guess = _applied(bench, after, trial), trial.found
         parts.append(trial)
@@ -251,7 +260,8 @@ class Part:
         """A rest whose parasitic current would make the NCM's surface fuller than full, or emptier than its potential
         is known: the largest current that does not, and the reactions that ask for more slowed down to it.
 
-        What the surface cannot give or take is so neither given nor taken, and what is owed stays so.
+        What the surface cannot give or take is so neither given nor taken, and what is owed stays so. Lithium of rock
+        salt for which there is no room in the NCM stays in the rock salt.
         """
         asked = trial.effect.parasitic
         share, history = self.bearable(trial.effect, limit)
@@ -261,7 +271,9 @@ class Part:
         def reacted(share: float) -> Trial:
             drive = ct.held_back(drive_of(self.bench, history), share, taking=asked > 0)
             found = self.exchanged(trial.guess, effect, history, drive)
-            return found._replace(mismatch=abs(found.charge - wanted) / MAH_PER_G)
+            kept = min(max(found.charge - wanted, 0.0), found.lithium) if asked > 0 else 0.0
+            found = found._replace(charge=found.charge - kept)
+            return found._replace(mismatch=abs(found.charge - wanted) / MAH_PER_G, held=True)
 
         most = reacted(1.0)
         if (most.charge - wanted) * asked <= 0:  # the guess asked for more than the reactions do
@@ -305,7 +317,17 @@ class Part:
         cost = self.cost_of_means(trial, 0.5 * abs(trial.charge))
         if cost > allowed:
             cost = self.cost_of_means(trial, self.unevenness(trial))
-        return max(trial.mismatch / self.tolerance, cost / allowed)
+        return max(trial.mismatch / self.tolerance, cost / allowed, self.coarseness(trial))
+
+    def coarseness(self, trial: Trial) -> float:
+        """How long a part of a rest is that is held back, over what it may be, squared [1].
+
+        Its mean current leads to the limit at its end, where lithium would follow it all along as fast as it diffuses:
+        parts are a share of the rest so far, for what diffuses goes with the root of time.
+        """
+        if not (trial.held and isinstance(self.step, Rest)):
+            return 0.0
+        return (trial.span / max(HELD * self.done, HELD_FIRST * self.step.duration.si, SHORTEST_PART)) ** 2
 
     def unevenness(self, trial: Trial) -> float:
         """How far the charge of R3, R3b and R4 is, in the middle of a step, from half of all [A s kg-1]."""

@@ -17,7 +17,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from interphase_sim.errors import InputError
-from interphase_sim.scenario import Scenario
+from interphase_sim.scenario import Scenario, with_units
 from interphase_sim.simulation import simulate
 from validation.verification import oracles, runs
 from validation.verification.strategies import (
@@ -85,7 +85,7 @@ Check = Callable[[Changes, float], Outcome]
 
 def sound(case: Changes, choice: float) -> Outcome:
     """All oracles of one run, and equal bits with one more step that is at its limit before it begins."""
-    scenario = base().replace(case)
+    scenario = base().replace(with_units(case))
     ds, cycles = oracles.simulated(scenario)
     told = oracles.breaches(ds, scenario, cycles)
     places = list(_at_their_limit(scenario, cycles))
@@ -97,7 +97,7 @@ def sound(case: Changes, choice: float) -> Outcome:
 
 def alone(case: Changes, choice: float) -> Outcome:
     """All oracles of one run; the figure is what the ledger is off by."""
-    scenario = base().replace(case)
+    scenario = base().replace(with_units(case))
     ds, cycles = oracles.simulated(scenario)
     return oracles.breaches(ds, scenario, cycles), float(np.abs(ds.ledger_residual).max())
 
@@ -128,7 +128,7 @@ def _changed_by(case: Changes, index: int, choice: float, before: Any) -> list[s
         block | {"steps": more} if block["steps"] == steps else block for block in case.get("protocol.first", [])
     ]
     try:
-        runs.same(simulate(base().replace(changed)), before)
+        runs.same(simulate(base().replace(with_units(changed))), before)
     except AssertionError as difference:
         where = f"behind step {index + 1}, {json.dumps(added)}"
         return [f"{' '.join(str(difference).split())[:200] or 'status differs'} {where}"]
@@ -152,9 +152,9 @@ def split(case: Changes, choice: float) -> Outcome:
     told, worst = [], 0.0
     for tolerance, bound in (("0.05 mAh/g", SPLIT), ("0.005 mAh/g", FINER_SPLIT)):
         whole = case | {"numerics.exchange_tolerance": tolerance}
-        ds, cycles = oracles.simulated(base().replace(whole))
+        ds, cycles = oracles.simulated(base().replace(with_units(whole)))
         parted = whole | {"protocol.steps": _parted(case["protocol.steps"], cycles[1], choice)}
-        other = simulate(base().replace(parted))
+        other = simulate(base().replace(with_units(parted)))
         told += _no_farther(ds, other, bound, f"split, tolerance {tolerance}")
         worst = max(worst, oracles.apart(ds, other) / bound)
     return told, worst
@@ -184,7 +184,7 @@ def _parted(steps: list[Changes], cycle: oracles.SolvedCycle, choice: float) -> 
 def still(case: Changes, choice: float) -> Outcome:
     """Without reactions, first charge and discharge do not fall with temperature and do not rise with the rate; the
     figure is the largest breach of that order [mAh g-1]."""
-    warm = base().replace(case)
+    warm = base().replace(with_units(case))
     rates = [step.rate.si for step in warm.protocol.steps]  # type: ignore[union-attr]
     colder = case | {"cell.temperature": COLD + choice * (warm.cell.temperature.si - COLD)}
     faster = case | {"protocol.steps": [
@@ -199,7 +199,7 @@ def still(case: Changes, choice: float) -> Outcome:
 
 def _first(changes: Changes) -> Any:
     """Capacities of the first charge and discharge, 0 where nothing passed [mAh g-1]."""
-    ds = simulate(base().replace(changes))
+    ds = simulate(base().replace(with_units(changes)))
     if ds.sizes["cycle"] < 2:
         return np.zeros(2)
     return np.array([ds.charge_capacity.values[1], ds.discharge_capacity.values[1]])
@@ -207,7 +207,7 @@ def _first(changes: Changes) -> Any:
 
 def rested(case: Changes, choice: float) -> Outcome:
     """A rest equals the same rest in thirty pieces; the figure is the largest difference [mAh g-1]."""
-    whole = base().replace(case)
+    whole = base().replace(with_units(case))
     pieces: list[Changes] = []
     for step in case["protocol.steps"]:
         parts = PIECES if step["type"] == "rest" else 1
@@ -215,17 +215,17 @@ def rested(case: Changes, choice: float) -> Outcome:
         pieces += [step | {"duration": f"{seconds!r} s"} if parts > 1 else step] * parts
     ds, cycles = oracles.simulated(whole)
     told = oracles.breaches(ds, whole, cycles)
-    other = simulate(base().replace(case | {"protocol.steps": pieces}))
+    other = simulate(base().replace(with_units(case | {"protocol.steps": pieces})))
     return told + _no_farther(ds, other, WHOLE_REST, "rest in pieces"), oracles.apart(ds, other)
 
 
 def jumped(case: Changes, choice: float) -> Outcome:
     """A run with jumps is within their stated error of one in which every cycle is solved; the figure is what is
     beyond that error [mAh g-1]."""
-    scenario = base().replace(case | {"numerics.jump": True})
+    scenario = base().replace(with_units(case | {"numerics.jump": True}))
     ds, cycles = oracles.simulated(scenario)
     told = oracles.breaches(ds, scenario, cycles)
-    other = simulate(base().replace(case | {"numerics.jump": False}))
+    other = simulate(base().replace(with_units(case | {"numerics.jump": False})))
     error = oracles.statistic(ds, "jump_error")
     by = oracles.apart(ds, other)
     return told + _no_farther(ds, other, error + BETWEEN, f"jumps, error stated {error:.3f}"), max(0.0, by - error)

@@ -362,7 +362,7 @@ def protocol_changes(
         changes["protocol.first"] = [{"cycles": draw(st.integers(1, max(1, min(cycles - 1, 5)))), "steps": steps()}]
     changes["numerics.output_cycles"] = sorted({1, draw(st.integers(0, cycles)), cycles})
     changes |= fixed or {}
-    assume(_holds(_base().replace(changes)))
+    assume(_holds(_base().replace(with_units(changes))))
     return changes
 
 
