@@ -269,6 +269,7 @@ def test_calibrate_hands_its_options_over_and_returns_the_code(monkeypatch: pyte
     replace(monkeypatch, "calibration", main=fit)
     assert call("calibrate", "--data", "bare", "--check", "-o", "out", "--resume").exit_code == 1
     expected = {"data": "bare", "check": True, "variants": False, "resume": True, "directory": Path("out")}
+    expected |= {"experiment": None}
     assert fit.calls == [{"positional": (), "progress": None, **expected}]
 
 

@@ -73,7 +73,7 @@ def solve_step(bench: Bench, state: State, step: Step, effect: Degradation, limi
     if isinstance(step, ConstantVoltage):
         return bench.cell.constant_voltage(state.cell, effect, step.voltage.si, cut_off_current(bench, step), limit)
     history = bench.cell.constant_current(state.cell, effect, step_current(bench, step), cut_off(bench, step), limit)
-    if history.reached and abs(history.voltage[-1]) > FARTHEST:
+    if history.time[-1] > 0 and history.reached and abs(history.voltage[-1]) > FARTHEST:
         raise SolverFailure(f"the voltage left all bounds in a {step.direction}, at {history.voltage[-1]:.3g} V")
     return history
 
