@@ -668,11 +668,12 @@ def _print_rows(content: dict[str, Any], as_json: bool) -> None:
 def _print_result(ds: Any, folder: Path, as_json: bool) -> None:
     from interphase_sim import info as tell
 
-    numbers = tell.numbers(ds) | {"directory": str(folder)}
+    warnings = json.loads(ds.attrs["warnings"])
+    numbers = tell.numbers(ds) | {"directory": str(folder), "warnings": warnings}
+    for warning in warnings:
+        click.echo(f"Warning: {warning}", err=True)
     if as_json:
         _print_json(numbers)
         return
     click.echo(f"{numbers['name']}: {numbers['status']}, {numbers['cycles']} cycles, stored in {folder}")
     click.echo(tell.text_table(numbers["rows"]))
-    for warning in json.loads(ds.attrs["warnings"]):
-        click.echo(f"Warning: {warning}", err=True)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from interphase_sim.status import RunOutcome, outcome_of
+from interphase_sim.status import RunOutcome, RunStatus, outcome_of
 
 CHECKPOINT = "checkpoint.npz"
 
@@ -27,6 +27,11 @@ class Unfinished(NamedTuple):
         """What the folder holds and how the run is continued."""
         planned = f" of {self.planned}" if self.planned is not None else ""
         of = f" of {self.name}" if self.name else ""
+        if self.outcome.status is not RunStatus.RUNNING:
+            return (
+                f"holds the checkpoint of a run{of} that is over ({self.outcome.sentence}, {self.cycles}{planned} "
+                f"cycles) but whose result was not written; to write it: {self.command(folder)}"
+            )
         return (
             f"holds the checkpoint of an interrupted run{of} with {self.cycles}{planned} cycles done; "
             f"to continue it, with the scenario and every --set that it was started with: {self.command(folder)}"

@@ -147,9 +147,10 @@ def _statistics(ds: xr.Dataset) -> dict[str, float]:
 
 
 def _message(ds: xr.Dataset, text: str, status: int) -> str:
+    """Why a run ended or what it warns of; what makes its numbers uncertain comes first, for stores cut long texts."""
     if status == FAILED:
         return text
-    warnings = json.loads(ds.attrs["warnings"])
+    warnings = sorted(json.loads(ds.attrs["warnings"]), key=lambda text: "did not settle" not in text)
     return "; ".join(([] if status == DONE else [text]) + [f"warning: {warning}" for warning in warnings])
 
 
