@@ -28,7 +28,7 @@ FILM_REFERENCE = 1e-8  # m, the film's nominal thickness; only resistivity x thi
 # Shares of a step's time at which its history is observed: evenly, and closer where the voltage jumps at the start.
 SHARES = np.concatenate(([0.0, 1e-4, 5e-4, 2e-3, 5e-3], np.linspace(0.0, 1.0, 61)[1:]))
 NEVER = 50.0  # V, a cut-off that is out of reach
-NEAR = 0.03  # V from an end of the tabulated open-circuit potential
+NEAR = 0.004  # V from an end of the tabulated open-circuit potential
 OVER = "non-positive at initial conditions"  # PyBaMM's words for a step that is over before it begins
 OBSERVED = (
     "Voltage [V]",
@@ -94,7 +94,7 @@ class History:
 
     @property
     def near_an_end(self) -> bool:
-        """Whether the surface or its polarisation is within 30 mV of an end of the tabulated open-circuit potential."""
+        """Whether the surface or its polarisation is within 4 mV of an end of the tabulated open-circuit potential."""
         full, empty = _ocp_ends()
         return not all(full + NEAR < float(each[-1]) < empty - NEAR for each in (self.open_circuit, self.potential))
 

@@ -35,6 +35,7 @@ from interphase_sim.simulation.state import (
 
 TIME_LIMIT = 20.0  # a step lasts at most this many times its nominal duration
 REPAYMENT = 1800.0  # s in which owed charge falls by an e-fold, however its time is cut into steps
+REPAID_AT_MOST = 0.9  # share of a step's current: more would turn a charge of a full cell into a discharge
 LEVERAGE = 80.0  # mAh g-1 of capacity per e-fold of working contact; a ceiling
 SPENT = -3.0  # ln of the working contact, below which capacity itself falls by an e-fold with each of the contact's
 FLATTEST = 1e-4  # V per mAh g-1, the least slope of the potential that is reckoned with
@@ -46,8 +47,9 @@ SAFETY, SHORTER, LONGER = 0.8, 0.1, 3.0  # of the next part's length: share of w
 MANY_PARTS = 200  # of a step, from which on what is allowed doubles with as many more, and the step has not settled
 MAX_PARTS = 3000  # of a step
 MAX_FAILURES = 4  # of the solver in one step, each followed by a shorter part
+PARTS_OF_REST = 10.0  # by which the error of a part counts more, for a long rest has so many and more
 HELD, HELD_FIRST = 0.3, 0.003  # length of a part that is held back, over the rest so far and over all of it
-HALVINGS = 10  # of the share of a parasitic current that the surface gives or takes
+HALVINGS = 14  # of the share of a parasitic current that the surface gives or takes
 SMALLEST_SHARE = 1e-4  # of reactions that the surface holds back
 FARTHEST = 20.0  # V, a voltage at which no step ends
 LEAST_CONNECTED = 1e-3  # share of the NCM that takes part, with less of which a cell is not followed
@@ -227,7 +229,7 @@ class Part:
         bench, state = self.bench, self.state
         if isinstance(self.step, Rest) or guess.duration > limit:
             guess = replace(guess, duration=limit)
-        repaid = repayment(state.owed, guess.duration)
+        repaid = self.repaid(guess.duration)
         # a hold has no current to add to: what it owes is repaid later
         parasitic = 0.0 if isinstance(self.step, ConstantVoltage) else guess.parasitic + repaid
         effect = degradation(bench, state, guess, parasitic)
@@ -236,6 +238,14 @@ class Part:
             return Trial(guess, effect, history, NO_DRIVE, state.contacts, Rates(), state.ncm)
         trial = self.exchanged(guess, effect, history, drive_of(bench, history))
         return trial._replace(mismatch=self.mismatch(history, guess, trial.found))
+
+    def repaid(self, duration: float) -> float:
+        """Mean parasitic current that repays what is owed [A kg-1]; at constant current a share of it at most."""
+        repaid = repayment(self.state.owed, duration)
+        if not isinstance(self.step, ConstantCurrent):
+            return repaid
+        most = REPAID_AT_MOST * abs(step_current(self.bench, self.step)) / self.bench.design.ncm_mass
+        return min(max(repaid, -most), most)
 
     def exchanged(self, guess: Rates, effect: Degradation, history: History, drive: Drive) -> Trial:
         """The contacts after a step of the cell, and the rates at which they changed."""
@@ -348,7 +358,7 @@ class Part:
         cost = self.cost_of_growth(history, trial.found, uneven)
         if isinstance(self.step, ConstantCurrent) and history.reached:
             drop = abs(float(history.potential[-1] - history.open_circuit[-1]))
-            late = repayment(owed, trial.guess.duration) - owed / REPAYMENT * math.exp(-trial.span / REPAYMENT)
+            late = self.repaid(trial.guess.duration) - owed / REPAYMENT * math.exp(-trial.span / REPAYMENT)
             apart = (4.0 * uneven / trial.span + abs(late)) * self.bench.design.ncm_mass
             end = apart / abs(float(history.current[-1]))
             slope = steepness(float(history.surface[-1]), self.state)
@@ -381,7 +391,7 @@ class Part:
         slope = steepness(float(history.surface.min()), self.state)
         share = min(slope * uncertain / MAH_PER_G / self.bench.scenario.kinetics.oxygen.efold.si, 1.0)
         current = float(history.current[-1]) or self.bench.design.current(USUAL_RATE)
-        weight = 1.0 + self.done / float(history.time[-1])
+        weight = (1.0 + self.done / float(history.time[-1])) * (PARTS_OF_REST if isinstance(self.step, Rest) else 1.0)
         return share * weight * self.cost(history, replace(found, parasitic=0.0), current)
 
     def cost(self, history: History, rates: Rates, current: float) -> float:
