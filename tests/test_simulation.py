@@ -736,3 +736,8 @@ def test_a_half_cycle_cut_in_two_is_the_whole_one(tolerance: str, bound: float) 
     parts = simulate(short(cycles=2, protocol__steps=cut, numerics__exchange_tolerance=tolerance))
     for name in ("charge_capacity", "discharge_capacity"):
         np.testing.assert_allclose(parts[name][1:], whole[name][1:], atol=bound)
+
+
+def test_progress_that_cannot_be_called_is_refused_before_the_run() -> None:
+    with pytest.raises(InputError, match="progress = 3 is not a function"):
+        simulate("bare", progress=3)  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from interphase_sim.errors import SolverFailure
+from interphase_sim.errors import InputError, SolverFailure
 from interphase_sim.files import as_path, exclusive_folder
 from interphase_sim.scenario import Scenario, load_scenario
 from interphase_sim.simulation import checkpoint, jump, loop
@@ -43,6 +43,8 @@ def simulate(
     Raises InputError for a coating property that is unknown and decides the answer, and for a directory that another
     run writes to. Threads may call it at the same time: they share nothing that a run changes.
     """
+    if progress is not None and not callable(progress):
+        raise InputError(f"progress = {progress!r} is not a function of cycle, cycles and a text, nor None")
     folder = as_path(directory, "directory") if directory is not None else None
     bench = loop.prepare(scenario if isinstance(scenario, Scenario) else load_scenario(scenario))
     with exclusive_folder(folder) if folder else contextlib.nullcontext():
