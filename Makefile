@@ -28,7 +28,7 @@ study-particulate: $(STAMP)
 
 # One process at a time: nothing else should run on the machine meanwhile. Goes on where it was interrupted.
 bench: $(STAMP)
-	$(BIN)/python -m validation.performance
+	$(BIN)/python -m benchmarks
 
 # Nothing else should run on the machine meanwhile.
 bench-sweeps: $(STAMP)

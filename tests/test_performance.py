@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from closeness import near
 
+from benchmarks import __main__ as command
+from benchmarks import problem, scipy_column, store, study, table, tasks
+from benchmarks.tasks import Task
 from interphase_sim.scenario import load_scenario
-from validation.performance import __main__ as command
-from validation.performance import problem, scipy_column, store, study, table, tasks
-from validation.performance.tasks import Task
 
 TASK = Task("cell", "coupled SPMe", {"kind": "coupled"})
 
@@ -33,7 +33,7 @@ def test_scipy_solves_the_kernels_problem(small: problem.Problem, name: str) -> 
 
 
 def test_pybamm_solves_the_kernels_problem(small: problem.Problem) -> None:
-    from validation.performance import pybamm_column
+    from benchmarks import pybamm_column
 
     expected = problem.kernel(small, 1e-8)
     assert problem.error(pybamm_column.solve(small, 1e-8, compiled=False), expected) < 1e-4

@@ -15,14 +15,14 @@ from dataclasses import replace
 import numpy as np
 import pybamm
 
+from benchmarks import problem, pybamm_column, scipy_column
+from benchmarks.problem import Problem
 from interphase_sim.interphase import column, unitcell
 from interphase_sim.interphase import contacts as ct
 from interphase_sim.interphase.column import Column, Drive
 from interphase_sim.interphase.contact_models.unit_cell import UnitCell
 from interphase_sim.interphase.kernels import Array
 from interphase_sim.interphase.unitcell import Fineness, Geometry
-from validation.performance import problem, pybamm_column, scipy_column
-from validation.performance.problem import Problem
 from validation.verification import plain
 from validation.verification.plain import Case, Gap
 from validation.verification.study import Finding, Run, Study

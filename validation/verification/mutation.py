@@ -38,7 +38,7 @@ READS = (
     "tests/*.py",
 )
 COPIED = ("interphase_sim", "tests", "scenarios", "validation", "pyproject.toml")
-LEFT = shutil.ignore_patterns("__pycache__", "output", "particulate", "performance")
+LEFT = shutil.ignore_patterns("__pycache__", "output", "particulate")
 HEAVY = "numpy,scipy.integrate,scipy.optimize,scipy.sparse.linalg,numba,pytest,pydantic,pint,xarray,pybamm"
 CHUNK = 30
 SLOWEST = 2.0  # times as long as the unchanged module takes, beside

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from benchmarks.store import versions
 from interphase_sim import digest
 from validation.particulate import store
-from validation.performance.store import versions
 from validation.verification.study import Finding, Study
 
 HERE = Path(__file__).resolve().parent

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from rich.table import Table
 
-from validation.performance.store import machine
+from benchmarks.store import machine
 from validation.verification.store import Stored
 
 Found = Mapping[tuple[str, str], Stored | None]  # by part and study

@@ -11,18 +11,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.tasks import Task
 from interphase_sim import digest
-from validation.performance.tasks import Task
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
+ROOT = HERE.parent
 FOLDER = ROOT / "validation" / "output" / "performance"
 DECIDING = (  # beside the package
     "scenarios/*.toml",
-    "validation/performance/*_column.py",
-    "validation/performance/cells.py",
-    "validation/performance/problem.py",
-    "validation/performance/worker.py",
+    "benchmarks/*_column.py",
+    "benchmarks/cells.py",
+    "benchmarks/problem.py",
+    "benchmarks/worker.py",
 )
 LIBRARIES = ("pybamm", "pybammsolvers", "casadi", "numba", "numpy", "scipy", "fipy")
 

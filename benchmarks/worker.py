@@ -1,4 +1,4 @@
-"""One measurement in a process of its own: ``python -m validation.performance.worker JSON`` prints one line of JSON.
+"""One measurement in a process of its own: ``python -m benchmarks.worker JSON`` prints one line of JSON.
 
 Build is part of the time where a user waits for it, imports are not.
 """
@@ -54,7 +54,7 @@ def coupled(scenario: str, changes: dict[str, Any]) -> Facts:
 
     imported = time.perf_counter() - clock
     import interphase_sim.results  # noqa: F401
-    from validation.performance import cells
+    from benchmarks import cells
 
     clock = time.perf_counter()
     load_numba()
@@ -66,8 +66,8 @@ def coupled(scenario: str, changes: dict[str, Any]) -> Facts:
 
 def shares(scenario: str, changes: dict[str, Any]) -> Facts:
     """A coupled run and how much of it is spent in the contacts."""
+    from benchmarks import cells
     from interphase_sim.interphase import contacts
-    from validation.performance import cells
 
     load_numba()
     spent = [0.0]
@@ -94,32 +94,32 @@ def shares(scenario: str, changes: dict[str, Any]) -> Facts:
 def experiment(scenario: str, model: str, sei: bool, mode: str, cycles: int) -> Facts:
     """PyBaMM's Experiment, build included."""
     import interphase_sim.results  # noqa: F401
-    from validation.performance import cells
+    from benchmarks import cells
 
     return timed(lambda: cells.experiment(scenario, model, sei, mode, cycles))
 
 
 def _solver(name: str) -> Any:
-    from validation.performance import problem
+    from benchmarks import problem
 
     if name == "kernel":
         return problem.kernel
     if name == "pybamm":
-        from validation.performance import pybamm_column
+        from benchmarks import pybamm_column
 
         return pybamm_column.solve
     if name == "fipy":
-        from validation.performance import fipy_column
+        from benchmarks import fipy_column
 
         return fipy_column.solve
-    from validation.performance import scipy_column
+    from benchmarks import scipy_column
 
     return scipy_column.solver(*name.split("-"))
 
 
 def solve(solver: str, scenario: str, cycles: int, tolerance: float | None, cells: int | None = None) -> Facts:
     """The kernel's problem by one solver, warm, as often as makes a time; tolerance None is the kernel's default."""
-    from validation.performance import problem
+    from benchmarks import problem
 
     given, run = problem.problem(scenario, cycles, cells), _solver(solver)
     tolerance = given.tolerance if tolerance is None else tolerance
@@ -143,7 +143,7 @@ def solve(solver: str, scenario: str, cycles: int, tolerance: float | None, cell
 
 def tune(solver: str, scenario: str, cycles: int) -> Facts:
     """The loosest tolerance of a solver that is as accurate as the kernel at its default, and that accuracy."""
-    from validation.performance import problem
+    from benchmarks import problem
 
     clock = time.perf_counter()
     given, run = problem.problem(scenario, cycles), _solver(solver)
@@ -158,7 +158,7 @@ def tune(solver: str, scenario: str, cycles: int) -> Facts:
     else:
         ladder = problem.LADDER
         if solver == "fipy":
-            from validation.performance import fipy_column
+            from benchmarks import fipy_column
 
             ladder = fipy_column.LADDER
 
@@ -174,10 +174,10 @@ def tune(solver: str, scenario: str, cycles: int) -> Facts:
 
 def contact(scenario: str, changes: dict[str, Any], cycles: int) -> Facts:
     """A contact alone over half-cycles of a given history, by any of its models."""
+    from benchmarks import problem
     from interphase_sim.interphase import contacts as ct
     from interphase_sim.scenario import load_scenario
     from interphase_sim.simulation import loop
-    from validation.performance import problem
 
     chosen = load_scenario(scenario).replace(changes)
     design = loop.design_of(chosen)

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from validation.performance import store, tasks
-from validation.performance.store import Record
-from validation.performance.tasks import Sizes, Task
+from benchmarks import store, tasks
+from benchmarks.store import Record
+from benchmarks.tasks import Sizes, Task
 
 Said = Callable[[str], None]
 TIMEOUT = 1800.0  # s
@@ -94,7 +94,7 @@ def measured(asks: dict[str, Any], cold: bool) -> Record:
         environment["PYTHONPATH"] = os.pathsep.join([str(store.ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
         if cold:
             environment |= {"NUMBA_CACHE_DIR": caches, "PYBAMM_CASADI_AOT_CACHE": caches}
-        line = [sys.executable, "-m", "validation.performance.worker", json.dumps(asks)]
+        line = [sys.executable, "-m", "benchmarks.worker", json.dumps(asks)]
         try:
             done = subprocess.run(
                 line, check=False, capture_output=True, text=True, env=environment, cwd=store.ROOT, timeout=TIMEOUT

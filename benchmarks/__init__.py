@@ -1,6 +1,6 @@
 """How fast the coupled run and its kernel are, against what else could solve the same problem.
 
-``python -m validation.performance`` (``make bench``) measures what is missing and writes the table; see README.md here.
+``python -m benchmarks`` (``make bench``) measures what is missing and writes the table; see README.md here.
 """
 
 import os

@@ -1,6 +1,6 @@
 """What cycle jumping costs in accuracy and gains in time, over runs of 200 cycles.
 
-``python -m validation.performance.jump`` prints the table of `jump.md` beside this file: both cells, SPMe and DFN,
+``python -m benchmarks.jump`` prints the table of `jump.md` beside this file: both cells, SPMe and DFN,
 every cycle solved against `numerics.jump` at several tolerances.  ``--repeats 3`` takes the shortest processor time
 of three runs of each kind, made in turn, so that a busy machine does them alike.  Takes about 10 minutes.
 
@@ -67,7 +67,7 @@ def _figures(ds: xr.Dataset, full: xr.Dataset) -> list[str]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table row by row."""
-    parser = argparse.ArgumentParser(prog="python -m validation.performance.jump", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.jump", description=__doc__)
     parser.add_argument("--cells", nargs="+", default=["bare", "coated"])
     parser.add_argument("--models", nargs="+", default=["SPMe", "DFN"])
     parser.add_argument("--tolerances", nargs="+", type=float, default=[0.15, 0.3], metavar="MAH_PER_G")

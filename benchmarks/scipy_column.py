@@ -17,10 +17,10 @@ import scipy.sparse as sp
 from scipy.integrate import odeint, solve_ivp
 from scipy.interpolate import CubicSpline
 
+from benchmarks import problem
+from benchmarks.problem import Problem
 from interphase_sim.interphase.column import Drive
 from interphase_sim.interphase.kernels import Array
-from validation.performance import problem
-from validation.performance.problem import Problem
 
 NS = len(problem.SPECIES)
 RightSide = Callable[[float, Array], Array]

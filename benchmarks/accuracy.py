@@ -1,6 +1,6 @@
 """What grid and tolerance of the contacts cost and how far they are from finer ones, over a run of 200 cycles.
 
-``python -m validation.performance.accuracy bare`` (or ``coated``) prints a table: every row is a run with other
+``python -m benchmarks.accuracy bare`` (or ``coated``) prints a table: every row is a run with other
 numbers in [numerics], against a run whose grid and tolerance are 8 times finer (around a gap the grid is only twice
 as fine: eight times would take days).  ``--cycles 20`` for a trial.  Takes about 10 minutes.
 
@@ -115,7 +115,7 @@ def rows(scenario: Scenario) -> list[dict[str, Any]]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(prog="python -m validation.performance.accuracy", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy", description=__doc__)
     parser.add_argument("name", choices=["bare", "coated"])
     parser.add_argument("--cycles", type=int, default=200)
     asked = parser.parse_args(arguments)

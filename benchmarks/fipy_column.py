@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from validation.performance import problem, scipy_column
-from validation.performance.problem import Problem
+from benchmarks import problem, scipy_column
+from benchmarks.problem import Problem
 
 LADDER = (0.1, 0.05, 0.025)
 SWEEPS = 2

@@ -1,4 +1,4 @@
-"""``python -m validation.performance``: measure what is missing, then write the table."""
+"""``python -m benchmarks``: measure what is missing, then write the table."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from validation.performance import store, study, table, tasks
+from benchmarks import store, study, table, tasks
 
 TABLE = "table.md"
 
@@ -46,7 +46,7 @@ def _parts(text: str) -> list[str]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m validation.performance", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
         "--parts", type=_parts, default=list(tasks.PARTS), metavar="A,B", help=f"of {','.join(tasks.PARTS)}"
     )

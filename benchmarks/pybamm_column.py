@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pybamm
 
+from benchmarks import problem, scipy_column
+from benchmarks.problem import Problem
 from interphase_sim.interphase.kernels import Array
-from validation.performance import problem, scipy_column
-from validation.performance.problem import Problem
 
 NAMES = ("O", "T", "F", "S", "R", "E", "X", "Y")
 

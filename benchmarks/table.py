@@ -7,8 +7,8 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from validation.performance.store import Record
-from validation.performance.tasks import CASE
+from benchmarks.store import Record
+from benchmarks.tasks import CASE
 
 Found = Mapping[str, Sequence[Record]]
 NOT = math.nan
