@@ -738,6 +738,17 @@ def test_a_half_cycle_cut_in_two_is_the_whole_one(tolerance: str, bound: float) 
         np.testing.assert_allclose(parts[name][1:], whole[name][1:], atol=bound)
 
 
+def test_repayment_does_not_turn_a_charge_of_a_full_cell_into_a_discharge() -> None:
+    bench = loop.prepare(scenario("bare"))
+    charge = bench.scenario.protocol.steps[0]
+    owing = replace(ready(bench), owed=133 * 3600.0)  # 133 mAh/g, by the clock many times the current of C/5
+    step_current = -exchange.step_current(bench, charge) / bench.design.ncm_mass
+    assert 0 < exchange.Part(bench, owing, charge).repaid(60.0) < step_current
+    after, history, _ = exchange.advance(bench, owing, charge, 0)
+    assert history.reached
+    assert after.owed < owing.owed
+
+
 def test_progress_that_cannot_be_called_is_refused_before_the_run() -> None:
     with pytest.raises(InputError, match="progress = 3 is not a function"):
         simulate("bare", progress=3)  # type: ignore[arg-type]
