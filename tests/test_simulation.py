@@ -21,7 +21,7 @@ from interphase_sim.ageing import Ncm
 from interphase_sim.cell import parameters
 from interphase_sim.cell.runner import Cell
 from interphase_sim.errors import InputError, SolverFailure
-from interphase_sim.scenario import ConstantVoltage, Scenario
+from interphase_sim.scenario import ConstantCurrent, ConstantVoltage, Scenario
 from interphase_sim.simulation import checkpoint, exchange, loop, simulate
 from interphase_sim.simulation.state import turning_share
 
@@ -741,6 +741,7 @@ def test_a_half_cycle_cut_in_two_is_the_whole_one(tolerance: str, bound: float) 
 def test_repayment_does_not_turn_a_charge_of_a_full_cell_into_a_discharge() -> None:
     bench = loop.prepare(scenario("bare"))
     charge = bench.scenario.protocol.steps[0]
+    assert isinstance(charge, ConstantCurrent)
     owing = replace(ready(bench), owed=133 * 3600.0)  # 133 mAh/g, by the clock many times the current of C/5
     step_current = -exchange.step_current(bench, charge) / bench.design.ncm_mass
     assert 0 < exchange.Part(bench, owing, charge).repaid(60.0) < step_current

@@ -426,11 +426,8 @@ def _aged(bench: Bench, state: State, after: Contacts, seen: Foreseen) -> tuple[
 
     The contacts tell growth and oxygen of all cycles together; each half-cycle has the share that was foreseen.
     """
-    total, losses, never = (
-        exposure(bench, state.contacts, after),
-        bench.scenario.kinetics.losses,
-        never_connected(bench),
-    )
+    total = exposure(bench, state.contacts, after)
+    losses, never = bench.scenario.kinetics.losses, never_connected(bench)
     shared = seen.exposed.copy()
     for k, whole in enumerate((total.growth, total.reduced)):
         foreseen = shared[:, :, k].sum()
